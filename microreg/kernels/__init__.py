@@ -1,0 +1,1 @@
+"""Kernels: arrays, sizes and scalars in; outputs written. The only room that imports Numba."""

@@ -1,0 +1,123 @@
+"""Machine code on disk: one small file for each kernel and dtype.
+
+The folder is $MICROREG_CACHE_DIR, or microreg in the user's cache folder; inside it one folder
+named by the hash of all kernel sources, the compiler's versions and the CPU, so an edited formula
+never meets old code. A file is a line "microreg 1 SHA256" and an object file, written whole or not
+at all. A damaged file is compiled again with one warning; a folder that cannot be written, too.
+"""
+
+import functools
+import hashlib
+import os
+import tempfile
+import warnings
+from importlib import metadata
+from pathlib import Path
+
+import llvmlite.binding as llvm
+
+SYMBOL = "microreg_entry"
+_MAGIC = b"microreg 1 "
+
+
+@functools.cache
+def _machine():
+    """The target machine of this CPU; the only place that says how code is generated."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    return llvm.Target.from_default_triple().create_target_machine(
+        cpu=cpu(), features=features(), opt=3, jit=True
+    )
+
+
+def cpu():
+    return os.environ.get("NUMBA_CPU_NAME") or llvm.get_host_cpu_name()
+
+
+def features():
+    asked = os.environ.get("NUMBA_CPU_FEATURES")
+    if asked is None:
+        asked = "" if os.environ.get("NUMBA_CPU_NAME") else llvm.get_host_cpu_features().flatten()
+    return asked
+
+
+def folder():
+    """Where this version of the kernels keeps its machine code. Created when first written."""
+    base = os.environ.get("MICROREG_CACHE_DIR")
+    if base is None:
+        home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+        base = os.path.join(home, "microreg")
+    return Path(base) / _fingerprint()
+
+
+@functools.cache
+def _fingerprint():
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.name.encode() + path.read_bytes())
+    versions = [metadata.version(name) for name in ("numba", "llvmlite")]
+    digest.update(repr((versions, cpu(), features())).encode())
+    return digest.hexdigest()[:16]
+
+
+def address(kernel, dtype):
+    """The address of `kernel`'s entry for element type `dtype`: from disk, or compiled now."""
+    name = "-".join(filter(None, (kernel.name, kernel.key, dtype.name)))
+    code = _read(folder() / f"{name}.o")
+    if code is None:
+        from . import _lower  # numba, half a second: only when there is something to compile
+
+        code = _machine().emit_object(_lower.module(kernel, dtype))
+        _write(folder() / f"{name}.o", code)
+    return _load(name, code)
+
+
+def _read(path):
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    head, _, code = content.partition(b"\n")
+    if head == _MAGIC + hashlib.sha256(code).hexdigest().encode():
+        return code
+    _warn(f"microreg: {path} is damaged and is compiled again")
+    return None
+
+
+def _write(path, code):
+    content = _MAGIC + hashlib.sha256(code).hexdigest().encode() + b"\n" + code
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        _warn(
+            f"microreg: cannot keep compiled kernels in {path.parent} ({error.strerror}); they are "
+            "compiled again in every process. Set MICROREG_CACHE_DIR to a folder you can write"
+        )
+
+
+_engines = []  # machine code lives as long as its engine: for ever
+_warned = set()
+
+
+def _load(name, code):
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine())
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    _engines.append((name, engine))
+    return engine.get_function_address(SYMBOL)
+
+
+def _warn(message):
+    """Warn of each kind of trouble once, not once for each kernel."""
+    kind = message.split("(")[0].split(".o ")[-1]
+    if kind not in _warned:
+        _warned.add(kind)
+        warnings.warn(message, RuntimeWarning, stacklevel=6)

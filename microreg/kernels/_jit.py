@@ -1,0 +1,181 @@
+"""How a kernel is declared, compiled when first needed, and kept on disk.
+
+A kernel is a plain function over arrays and scalars that fills its outputs:
+
+    @kernel("x[n,d] weight[d] -> out[n,d]", split="n")
+    def scale_rows(x, weight, out):
+        for i in range(x.shape[0]):
+            for j in range(x.shape[1]):
+                out[i, j] = x[i, j] * weight[j]
+
+`_spec.py` describes the signature. `split` names the leading dimension along which the work is cut
+into blocks; the function sees one block at a time. The blocks depend on the shape alone, never on
+the number of threads, so the bits don't either. split=None runs on one thread; split="threads"
+hands the function `tid` and `nt` and lets it divide the work itself.
+
+All kernels share one machine-level entry, void entry(int64* row, int64 tid, int64 nt), with row =
+[array addresses, scalars, sizes]. Numba translates the function (`_lower.py`, imported only when
+something must be compiled); the machine code is stored and loaded again through llvmlite alone, so
+a second process needs no compiler. Called as a Python function a kernel runs interpreted.
+"""
+
+import hashlib
+import math
+import struct
+from functools import cached_property
+
+import numpy as np
+
+from . import _cache
+from ._spec import ELEMENT, Signature
+
+BLOCK = 8192  # elements in a block: 32 KB of float32, so that a block and its output stay in L1/L2
+SCALARS = []  # every @scalar function, for `_lower` to register
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+GRAIN = 1 << 17  # elements below which waking a second thread costs more than it saves (about 50 us)
+
+
+def scalar(function):
+    """Declare a scalar formula: an ordinary Python function that kernels may call."""
+    SCALARS.append((function, None))
+    return function
+
+
+def by_type(float32, float64):
+    """A scalar formula with one body for float32 and another for float64."""
+
+    def formula(v):
+        return float32(v) if isinstance(v, np.float32) else float64(v)
+
+    formula.__name__, formula.__doc__ = float32.__name__, float32.__doc__
+    SCALARS.append((formula, (float32, float64)))
+    return formula
+
+
+def kernel(signature, split=None, block=BLOCK, grain=GRAIN):
+    """Declare a kernel; see the module's docstring.
+
+    Parameters
+    ----------
+    signature : str
+        Names, dtypes and dimensions of the arguments, as `_spec.py` describes.
+    split : str or None
+        The leading dimension that is cut into blocks, "threads", or None.
+    block : int
+        Elements per block.
+    grain : int
+        The product of all dimensions below which one thread runs.
+    """
+    return lambda function: Kernel(function, signature, split, block, grain)
+
+
+class Kernel:
+    """A declared kernel. `entry(dtype)` is the address of its machine code."""
+
+    def __init__(self, function, signature, split, block, grain, key=""):
+        self.name = function.__name__
+        self.function, self.signature = function, Signature(signature)
+        self.split, self.block, self.grain, self.key = split, block, grain, key
+        code = function.__code__
+        names = list(code.co_varnames[: code.co_argcount])
+        if names != self.signature.names:
+            raise SyntaxError(
+                f"{self.name}: expected parameters {self.signature.names}, got {names}"
+            )
+        arrays = self.signature.arrays
+        self.n_arrays = len(arrays)
+        self.sizes = [(i, axis) for _, i, axis in self.signature.dims]
+        self._typed = next((i for i, a in enumerate(arrays) if a.dtype == ELEMENT), None)
+        kinds = ["q" if s.dtype == "int64" else "d" for s in self.signature.scalars]
+        self.pack = struct.Struct(
+            "=qq" + "q" * self.n_arrays + "".join(kinds) + "q" * len(self.sizes)
+        ).pack
+        self._entries = {}
+
+    def __repr__(self):
+        return f"Kernel({self.name})"
+
+    def __call__(self, *args):
+        """Run interpreted, as one block: what the compiled kernel must agree with."""
+        alone = {"start": 0, "tid": 0, "nt": 1}
+        self.function(*args, *[alone[name] for name in self.signature.reserved])
+
+    def dtype(self, arrays):
+        return FLOATS[1] if self._typed is None else arrays[self._typed].dtype
+
+    def entry(self, dtype):
+        """The address of the machine code for element type `dtype`; compiled at the first call."""
+        try:
+            return self._entries[dtype]
+        except KeyError:
+            self._entries[dtype] = address = _cache.address(self, dtype)
+            return address
+
+    def check(self, args):
+        """Raise where an argument is not what the signature says: a wrong one would be a crash."""
+        sizes = {}
+        dtype = self.dtype(args)
+        expected = len(self.signature.arrays) + len(self.signature.scalars)
+        if len(args) != expected:
+            raise TypeError(f"{self.name}: expected {expected} arguments, got {len(args)}")
+        for spec, array in zip(self.signature.arrays, args):
+            want = dtype if spec.dtype == ELEMENT else np.dtype(spec.dtype)
+            if array.dtype != want or array.ndim != len(spec.dims):
+                raise TypeError(
+                    f"{self.name}: {spec.name}: expected {want} with {len(spec.dims)} axes, "
+                    f"got {array.dtype} of shape {array.shape}"
+                )
+            if not array.flags.c_contiguous or (spec.written and not array.flags.writeable):
+                raise TypeError(f"{self.name}: {spec.name}: expected a C-contiguous array")
+            for dim, size in zip(spec.dims, array.shape):
+                if dim == "blocks":
+                    continue
+                if sizes.setdefault(dim, int(dim) if dim.isdigit() else size) != size:
+                    raise TypeError(
+                        f"{self.name}: {spec.name}: expected {dim} = {sizes[dim]}, got {size}"
+                    )
+        for spec, array in zip(self.signature.arrays, args):
+            if "blocks" in spec.dims and array.shape[0] != self.blocks(sizes):
+                raise TypeError(f"{self.name}: {spec.name}: expected {self.blocks(sizes)} blocks")
+
+    @cached_property
+    def inner(self):
+        """The dimensions beside `split` of the first array that is split."""
+        split = [a.dims for a in self.signature.arrays if a.dims and a.dims[0] == self.split]
+        return split[0][1:]
+
+    def rows(self, sizes):
+        """Rows in a block, for the sizes of the dimensions by name."""
+        inner = math.prod(int(d) if d.isdigit() else sizes[d] for d in self.inner)
+        return max(1, self.block // max(1, inner))
+
+    def blocks(self, sizes):
+        """The number of blocks: the length of an array's `blocks` dimension."""
+        return -(-sizes[self.split] // self.rows(sizes))
+
+
+def specialize(function, signature, formulas, **options):
+    """A kernel made around formulas that a caller chose; its code is stored under their content."""
+    made = kernel(signature, **options)(function)
+    made.key = _content(formulas)
+    return made
+
+
+def _content(formulas):
+    """A hash of what the formulas compute: their bytecode and constants, and those they call."""
+    digest, queue, seen = hashlib.sha256(), list(formulas), set()
+    while queue:
+        function = queue.pop()
+        if function in seen:
+            continue
+        seen.add(function)
+        code = function.__code__
+        digest.update(repr((code.co_name, code.co_code, code.co_consts, code.co_names)).encode())
+        for name in code.co_names:
+            value = function.__globals__.get(name)
+            if callable(value) and hasattr(value, "__code__"):
+                queue.append(value)
+            elif isinstance(value, (int, float)):
+                digest.update(repr((name, value)).encode())
+    return digest.hexdigest()[:12]
+

@@ -1,0 +1,66 @@
+"""Operations that Python has no word for.
+
+Each is an ordinary function here, which says what it means; in compiled kernels `_lower.py` puts
+one or a few machine instructions in its place.
+"""
+
+import numpy as np
+
+
+def fma(a, b, c):
+    """a * b + c, rounded once when compiled."""
+    return a * b + c
+
+
+def rint(v):
+    """v rounded to the nearest integer, ties to even, as a float."""
+    return type(v)(np.rint(v))
+
+
+def float_bits(v):
+    """The bits of a float32 as int32, of a float64 as int64."""
+    return v.view(np.int32) if isinstance(v, np.float32) else np.float64(v).view(np.int64)
+
+
+def bits_float(i):
+    """The float32 with the bits of an int32, the float64 with those of an int64."""
+    return i.view(np.float32) if isinstance(i, np.int32) else np.int64(i).view(np.float64)
+
+
+def address(array):
+    """Where an array's data begins."""
+    return array.ctypes.data
+
+
+def store(place, value):
+    """Write the int64 at address `place`."""
+    raise NotImplementedError("only in compiled code")
+
+
+def load(place):
+    """The int64 at address `place`, read atomically (acquire)."""
+    raise NotImplementedError("only in compiled code")
+
+
+def add(place, amount):
+    """Atomically add to the int64 at address `place`; returns what it was."""
+    raise NotImplementedError("only in compiled code")
+
+
+def exchange(place, value):
+    """Atomically replace the int64 at address `place`; returns what it was."""
+    raise NotImplementedError("only in compiled code")
+
+
+def call(entry, row, tid, nt):
+    """Run the kernel whose entry is at address `entry` on the arguments at address `row`."""
+    raise NotImplementedError("only in compiled code")
+
+
+def call_plain(function):
+    """Call a C function without arguments."""
+    raise NotImplementedError("only in compiled code")
+
+
+def pause():
+    """Tell the CPU that this is a waiting loop."""

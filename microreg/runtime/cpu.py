@@ -1,0 +1,175 @@
+"""Running kernels on the CPU: a launch at once, a table of launches, and the thread team.
+
+One thread runs a table by itself. With more, every thread of the team runs the same table and
+takes its own part of each launch (single program, multiple data). The team is woken only for work
+that pays for it, waits by spinning for a limited time, and stands aside for a while when the
+machine is so busy that its threads come late. Which of this happens never changes a result:
+kernels cut their work into blocks that depend on shapes alone.
+"""
+
+import ctypes
+import functools
+import math
+import os
+import struct
+import threading
+
+import numpy as np
+
+from ..kernels import interpreter as loop
+from ..kernels._jit import GRAIN
+
+CHECK = os.environ.get("MICROREG_DEBUG", "0") != "0"
+SPINS = 4000  # turns of a waiting loop before a thread gives its core away: about 40 us
+LATE = 50  # cores given away in one job that make it a slow one
+REST = 200  # jobs that one thread does alone after a slow one
+
+_HEAD = object.__basicsize__  # bytes before the data pointer in an ndarray object
+_probe = np.zeros(1)
+if ctypes.c_void_p.from_address(id(_probe) + _HEAD).value != _probe.ctypes.data:
+    raise ImportError("microreg: this NumPy does not keep an array's address where it should be")
+
+_FLAGS = _HEAD << 8  # tells run_objects how long an object's head is
+_ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_int64, ctypes.c_int64)
+_INT64 = np.dtype(np.float64)  # a kernel over int64 alone is compiled under this name
+
+
+def address(array):
+    """Where the data of an array begins."""
+    return ctypes.c_void_p.from_address(id(array) + _HEAD).value or 0
+
+
+@functools.cache
+def _entry(kernel):
+    """A kernel of the interpreter as a C function (row, tid, nt)."""
+    return _ENTRY(kernel.entry(_INT64))
+
+
+def launch(kernel, *args):
+    """Run one kernel: arrays in the order of its signature, then scalars.
+
+    The arrays are C-contiguous and of the dtypes that the signature names: the caller's duty,
+    verified when MICROREG_DEBUG=1.
+    """
+    if CHECK:
+        kernel.check(args)
+    count = kernel.n_arrays
+    arrays = args[:count]
+    sizes = [arrays[i].shape[axis] for i, axis in kernel.sizes]
+    entry = kernel.entry(kernel.dtype(arrays))
+    if _team.threads > 1 and kernel.split is not None and math.prod(sizes) >= kernel.grain:
+        row = kernel.pack(entry, 0, *map(address, arrays), *args[count:], *sizes)
+        _team.run(np.frombuffer(row, np.int64)[None])
+        return
+    row = kernel.pack(entry, _FLAGS + count, *map(id, arrays), *args[count:], *sizes)
+    _entry(loop.run_objects)(row, 0, 1)
+
+
+def run(table, work):
+    """Run a table of rows (int64, see `kernels.interpreter`) that holds `work` elements of work."""
+    if _team.threads > 1 and work >= GRAIN:
+        _team.run(table)
+    else:
+        _run_serial(table)
+
+
+def _run_serial(table):
+    _entry(loop.run_serial)(_row(address(table), *table.shape), 0, 1)
+
+
+def _row(*values):
+    return struct.pack(f"={len(values)}q", *values)
+
+
+class Team:
+    """The threads that share the work of one process."""
+
+    def __init__(self, threads):
+        self.threads = threads
+        self._lock = threading.Lock()
+        self._control = None
+        self._rest = 0
+
+    def run(self, table):
+        """Run a table with every thread, or alone if the team is busy, resting or slow."""
+        if self._rest > 0 or not self._lock.acquire(blocking=False):
+            self._rest -= self._rest > 0
+            _run_serial(table)
+            return
+        try:
+            if self._control is None:
+                self._start()
+            control = self._control
+            control[loop.TABLE], control[loop.ROWS] = address(table), table.shape[0]
+            control[loop.WIDTH], control[loop.WORDS] = table.shape[1], control.size
+            at = address(control)
+            _entry(loop.publish)(_row(at, self.threads, control.size), 0, 1)
+            asleep = int(control[loop.WAKE])
+            for i in range(1, self.threads):
+                if asleep >> i & 1:
+                    self._wake[i].release()
+            row = _row(address(table), at, *table.shape, control.size)
+            _entry(loop.run_team)(row, 0, self.threads)
+            if control[loop.LATE] > LATE:
+                self._rest = REST
+        finally:
+            self._lock.release()
+
+    def _start(self):
+        control = np.zeros(loop.control_words(self.threads), np.int64)
+        control[loop.YIELD], control[loop.SPINS] = _yield_address(), SPINS
+        row = _row(address(control), _entry(loop.run_team) and loop.run_team.entry(_INT64), control.size)
+        self._wake = [threading.Lock() for _ in range(self.threads)]
+        for i in range(1, self.threads):
+            self._wake[i].acquire()
+            control[loop.SLEEPING + 2 * loop.LINE * i] = 1
+            arguments = (_entry(loop.work), row, i, self.threads, self._wake[i])
+            threading.Thread(target=_serve, args=arguments, daemon=True).start()
+        self._control = control
+
+
+def _serve(work, row, tid, threads, wake):
+    while True:
+        wake.acquire()
+        work(row, tid, threads)
+
+
+def _yield_address():
+    library = ctypes.CDLL(None) if os.name == "posix" else ctypes.windll.kernel32
+    function = library.sched_yield if os.name == "posix" else library.SwitchToThread
+    return ctypes.cast(function, ctypes.c_void_p).value
+
+
+_team = Team(1)
+
+
+def set_num_threads(threads):
+    """How many threads kernels may use. Results have the same bits for any number."""
+    global _team
+    if not isinstance(threads, int) or not 1 <= threads <= 63:
+        raise ValueError(f"set_num_threads({threads!r}): expected an integer from 1 to 63")
+    if threads != _team.threads:
+        _team = Team(threads)
+
+
+def get_num_threads():
+    """How many threads kernels may use."""
+    return _team.threads
+
+
+def _default_threads():
+    asked = os.environ.get("MICROREG_NUM_THREADS") or os.environ.get("OMP_NUM_THREADS")
+    if asked and asked.isdigit() and int(asked) > 0:
+        return min(int(asked), 63)
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(), 63)
+
+
+def _after_fork():
+    global _team
+    _team = Team(_team.threads)
+
+
+_after_fork_registered = hasattr(os, "register_at_fork") and os.register_at_fork(
+    after_in_child=_after_fork
+)
+set_num_threads(_default_threads())

@@ -1,0 +1,44 @@
+"""A program: launches in order, lowered once to a table and run many times."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from ..kernels._jit import Kernel
+from . import cpu
+
+WIDTH = 26  # words in a row: entry, flags, then up to 24 arguments
+
+
+class Launch(NamedTuple):
+    """One kernel with its arguments: arrays in the order of its signature, then scalars."""
+
+    kernel: Kernel
+    args: tuple
+
+
+class Program:
+    """A fixed list of launches over fixed arrays.
+
+    Whatever changes between two runs must lie in those arrays: scalars are part of the table.
+    """
+
+    def __init__(self, launches):
+        self.launches = list(launches)
+        self.table = np.zeros((len(self.launches), WIDTH), np.int64)
+        self.work = 0
+        for row, (kernel, args) in zip(self.table, self.launches):
+            kernel.check(args)
+            arrays = args[: kernel.n_arrays]
+            sizes = [arrays[i].shape[axis] for i, axis in kernel.sizes]
+            entry = kernel.entry(kernel.dtype(arrays))
+            packed = kernel.pack(
+                entry, 0, *map(cpu.address, arrays), *args[kernel.n_arrays :], *sizes
+            )
+            row[: len(packed) // 8] = np.frombuffer(packed, np.int64)
+            self.work += math.prod(sizes)
+
+    def run(self):
+        """Run every launch in order."""
+        cpu.run(self.table, self.work)
