@@ -26,8 +26,25 @@ def _fma(typingctx, a, b, c):
 
 
 @intrinsic
+def _polynomial(typingctx, v, coefficients):
+    def generate(context, builder, sig, args):
+        c = [builder.extract_value(args[1], i) for i in range(coefficients.count)]
+        value = c[-1]
+        for term in c[-2::-1]:
+            value = _llvm(builder, "fma", value, args[0], term)
+        return value
+
+    return v(v, coefficients), generate
+
+
+@intrinsic
 def _rint(typingctx, v):
     return v(v), lambda context, builder, sig, args: _llvm(builder, "rint", *args)
+
+
+@intrinsic
+def _maximum(typingctx, a, b):
+    return a(a, a), lambda context, builder, sig, args: _llvm(builder, "maximum", *args)
 
 
 @intrinsic
@@ -48,6 +65,20 @@ def _bits_float(typingctx, i):
         return builder.bitcast(args[0], context.get_data_type(kind))
 
     return kind(i), generate
+
+
+@intrinsic(prefer_literal=True)
+def _values(typingctx, array, count):
+    kind = types.UniTuple(array.dtype, count.literal_value)
+
+    def generate(context, builder, sig, args):
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        entries = [
+            builder.load(builder.gep(data, [ir.Constant(I64, i)])) for i in range(kind.count)
+        ]
+        return context.make_tuple(builder, kind, entries)
+
+    return kind(array, count), generate
 
 
 @intrinsic
@@ -132,9 +163,16 @@ def _pause(typingctx):
 
 
 overload(_native.fma)(lambda a, b, c: lambda a, b, c: _fma(a, b, c))
+overload(_native.polynomial)(
+    lambda v, coefficients: lambda v, coefficients: _polynomial(v, coefficients)
+)
 overload(_native.rint)(lambda v: lambda v: _rint(v))
+overload(_native.maximum)(lambda a, b: lambda a, b: _maximum(a, b))
 overload(_native.float_bits)(lambda v: lambda v: _float_bits(v))
 overload(_native.bits_float)(lambda i: lambda i: _bits_float(i))
+overload(_native.values, prefer_literal=True)(
+    lambda array, count: lambda array, count: _values(array, count)
+)
 overload(_native.address)(lambda array: lambda array: _address(array))
 overload(_native.store)(lambda place, value: lambda place, value: _store(place, value))
 overload(_native.load)(lambda place: lambda place: _load(place))

@@ -12,9 +12,22 @@ def fma(a, b, c):
     return a * b + c
 
 
+def polynomial(v, coefficients):
+    """c[0] + c[1] v + c[2] v^2 + ... for a constant tuple c, by Horner's rule."""
+    value = coefficients[-1]
+    for c in coefficients[-2::-1]:
+        value = fma(value, v, c)
+    return value
+
+
 def rint(v):
     """v rounded to the nearest integer, ties to even, as a float."""
     return type(v)(np.rint(v))
+
+
+def maximum(a, b):
+    """The larger of a and b; NaN if either is."""
+    return type(a)(np.maximum(a, b))
 
 
 def float_bits(v):
@@ -25,6 +38,11 @@ def float_bits(v):
 def bits_float(i):
     """The float32 with the bits of an int32, the float64 with those of an int64."""
     return i.view(np.float32) if isinstance(i, np.int32) else np.int64(i).view(np.float64)
+
+
+def values(array, count):
+    """The first `count` entries of an array as a tuple; `count` is a constant of the kernel."""
+    return tuple(array[:count])
 
 
 def address(array):

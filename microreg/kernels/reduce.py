@@ -1,0 +1,97 @@
+"""Sums and other reductions, in fixed blocks whose results are merged in order.
+
+A block's result depends on the block alone and the merge is sequential, so the bits are the same
+for any number of threads. Totals are float64 whatever the element type.
+"""
+
+import numpy as np
+
+from ._jit import kernel
+from ._native import maximum
+
+
+@kernel("x[n] -> partial:float64[blocks]", split="n")
+def sum_all(x, partial):
+    """partial[b] = the sum over block b; `merge` adds them up."""
+    total = 0.0
+    for i in range(x.size):
+        total += x[i]
+    partial[0] = total
+
+
+@kernel("x[n] -> partial:float64[blocks]", split="n")
+def sum_squares(x, partial):
+    """partial[b] = the sum of x^2 over block b; `merge` adds them up."""
+    total = 0.0
+    for i in range(x.size):
+        v = float(x[i])
+        total += v * v
+    partial[0] = total
+
+
+@kernel("x[n] -> partial:float64[blocks]", split="n")
+def count_zeros(x, partial):
+    """partial[b] = how many entries of block b are exactly zero; `merge` adds them up."""
+    total = 0
+    for i in range(x.size):
+        total += 1 if x[i] == 0 else 0
+    partial[0] = float(total)
+
+
+@kernel("partial:float64[b] -> out[one]", split=None)
+def merge(partial, out):
+    """out[0] = the sum of the partial results, first to last."""
+    total = 0.0
+    for i in range(partial.size):
+        total += partial[i]
+    out[0] = total
+
+
+@kernel("x[n,d] -> out[n]", split="n")
+def sum_rows(x, out):
+    """out[i] = sum over j of x[i, j]."""
+    for i in range(x.shape[0]):
+        total = 0.0
+        for j in range(x.shape[1]):
+            total += x[i, j]
+        out[i] = total
+
+
+@kernel("x[n,d] -> partial[blocks,d]", split="n", block=1 << 16)
+def sum_columns_partial(x, partial):
+    """partial[b, j] = sum over the rows i of block b of x[i, j]."""
+    for j in range(x.shape[1]):
+        partial[0, j] = 0
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            partial[0, j] += x[i, j]
+
+
+@kernel("partial[b,d] -> out[d]", split=None)
+def merge_columns(partial, out):
+    """out[j] = sum over b of partial[b, j], first to last."""
+    for j in range(out.size):
+        total = 0.0
+        for b in range(partial.shape[0]):
+            total += partial[b, j]
+        out[j] = total
+
+
+@kernel("x[n,d] -> out[n]", split="n")
+def max_rows(x, out):
+    """out[i] = the largest entry of row i, NaN if there is one; -inf for an empty row."""
+    for i in range(x.shape[0]):
+        best = x.dtype.type(-np.inf)
+        for j in range(x.shape[1]):
+            best = maximum(best, x[i, j])
+        out[i] = best
+
+
+@kernel("x[n,d] -> out[n]", split="n")
+def min_rows(x, out):
+    """out[i] = the smallest entry of row i, NaN if there is one; inf for an empty row."""
+    for i in range(x.shape[0]):
+        best = x.dtype.type(np.inf)
+        for j in range(x.shape[1]):
+            best = -maximum(-best, -x[i, j])
+        out[i] = best
