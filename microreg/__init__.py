@@ -1,0 +1,49 @@
+"""microreg: small neural networks whose subject is regularization.
+
+    import microreg as mr
+    from microreg import nn, optim
+    import microreg.nn.functional as F
+"""
+
+import numpy as _np
+
+from . import functional, nn, optim, penalties
+from .creation import (
+    arange,
+    eye,
+    from_numpy,
+    full,
+    full_like,
+    linspace,
+    ones,
+    ones_like,
+    rand,
+    randint,
+    randn,
+    randperm,
+    tensor,
+    zeros,
+    zeros_like,
+)
+from .errors import DeviceError, DTypeError, GradcheckError, GraphError, ShapeError
+from .functional import cat, maximum, minimum, relu, sigmoid, softmax, stack, tanh, where
+from .gradcheck import gradcheck, proxcheck
+from .methods import matmul
+from .penalties import attach
+from .random import get_rng_state, manual_seed, set_rng_state
+from .runtime import get_num_threads, set_num_threads
+from .tensor import (
+    Tensor,
+    enable_grad,
+    get_default_dtype,
+    grad,
+    is_grad_enabled,
+    no_grad,
+    set_default_dtype,
+)
+from .training import Callback, EarlyStopping, History, evaluate, fit, predict
+
+__version__ = "0.1.0"
+
+float32, float64 = _np.dtype(_np.float32), _np.dtype(_np.float64)
+int64, bool = _np.dtype(_np.int64), _np.dtype(_np.bool_)

@@ -65,6 +65,19 @@ def launch(kernel, *args):
     _entry(loop.run_objects)(row, 0, 1)
 
 
+_scratch = threading.local()
+
+
+def workspace(words, dtype):
+    """Scratch memory (threads, words) for one launch, reused by the next one that asks."""
+    size = (_team.threads, words)
+    held = getattr(_scratch, dtype.name, None)
+    if held is None or held.shape != size:
+        held = np.empty(size, dtype)
+        setattr(_scratch, dtype.name, held)
+    return held
+
+
 def run(table, work):
     """Run a table of rows (int64, see `kernels.interpreter`) that holds `work` elements of work."""
     if _team.threads > 1 and work >= GRAIN:

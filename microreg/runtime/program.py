@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..kernels._jit import Kernel
+from ..kernels.interpreter import HEAD
 from . import cpu
 
 WIDTH = 26  # words in a row: entry, flags, then up to 24 arguments
@@ -27,6 +28,7 @@ class Program:
     def __init__(self, launches):
         self.launches = list(launches)
         self.table = np.zeros((len(self.launches), WIDTH), np.int64)
+        self._held = {}  # arrays bound since: they must outlive the next run
         self.work = 0
         for row, (kernel, args) in zip(self.table, self.launches):
             kernel.check(args)
@@ -38,6 +40,11 @@ class Program:
             )
             row[: len(packed) // 8] = np.frombuffer(packed, np.int64)
             self.work += math.prod(sizes)
+
+    def bind(self, launch, argument, array):
+        """Let an array argument of a launch be another array, of the same shape and dtype."""
+        self.table[launch, HEAD + argument] = cpu.address(array)
+        self._held[launch, argument] = array
 
     def run(self):
         """Run every launch in order."""

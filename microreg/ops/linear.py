@@ -1,0 +1,100 @@
+"""Matrix products."""
+
+import numpy as np
+
+from ..errors import ShapeError
+from ..kernels import matmul as kernels
+from ..runtime import launch, workspace
+from ._op import Op, dense
+from .arithmetic import unbroadcast
+from .reduction import sum
+from .shape import reshape, swap_last
+
+
+def _is_transposed(x):
+    return not x.flags.c_contiguous and x.swapaxes(-1, -2).flags.c_contiguous
+
+
+def _product(a, b, families):
+    """a @ b by the kernel for how the two lie in memory; families = (nn, nt, tn)."""
+    dtype = np.result_type(a, b)
+    a, b = a.astype(dtype, copy=False), b.astype(dtype, copy=False)
+    out = np.empty((*a.shape[:-1], b.shape[-1]), dtype)
+    if _is_transposed(a) and not _is_transposed(b):
+        kernel, a, b = families[2], a.swapaxes(-1, -2), dense(b)
+    elif _is_transposed(b):
+        kernel, a, b = families[1], dense(a), b.swapaxes(-1, -2)
+    else:
+        kernel, a, b = families[0], dense(a), dense(b)
+    launch(kernel, a, b, out, workspace(kernels.scratch_words(dtype), dtype))
+    return out
+
+
+MATRIX = (kernels.matmul_nn, kernels.matmul_nt, kernels.matmul_tn)
+BATCH = (kernels.batch_matmul_nn, kernels.batch_matmul_nt, kernels.batch_matmul_tn)
+
+
+def _matmul_forward(a, b):
+    if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
+        raise ShapeError(f"matmul: expected (..., m, k) and (..., k, n), got {a.shape}, {b.shape}")
+    if a.dtype.kind != "f" or b.dtype.kind != "f":
+        return np.matmul(a, b)
+    if a.ndim == 2 and b.ndim == 2:
+        return _product(a, b, MATRIX)
+    try:
+        lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    except ValueError:
+        raise ShapeError(
+            f"matmul: batch axes {a.shape[:-2]} and {b.shape[:-2]} do not broadcast"
+        ) from None
+    a, b = (np.broadcast_to(x, (*lead, *x.shape[-2:])) for x in (a, b))
+    stacked = [_stack(x) for x in (a, b)]
+    return _product(*stacked, BATCH).reshape(*lead, a.shape[-2], b.shape[-1])
+
+
+def _stack(x):
+    """x (..., m, n) as (batch, m, n), transposed in memory only if each matrix is."""
+    if _is_transposed(x):
+        turned = x.swapaxes(-1, -2)
+        return turned.reshape(-1, *turned.shape[-2:]).swapaxes(-1, -2)
+    return dense(x).reshape(-1, *x.shape[-2:])
+
+
+matmul = Op(
+    "matmul",
+    _matmul_forward,
+    (
+        lambda g, node: unbroadcast(matmul(g, swap_last(node.inputs[1])), node.inputs[0]),
+        lambda g, node: unbroadcast(matmul(swap_last(node.inputs[0]), g), node.inputs[1]),
+    ),
+)
+
+
+def _linear_forward(x, weight, bias=None):
+    if x.ndim < 1 or weight.ndim != 2 or x.shape[-1] != weight.shape[1]:
+        raise ShapeError(
+            f"linear: expected x (..., {weight.shape[-1]}) for weight {weight.shape}, got {x.shape}"
+        )
+    dtype = np.result_type(x, weight)
+    rows = dense(x.astype(dtype, copy=False)).reshape(-1, x.shape[-1])
+    weight = dense(weight.astype(dtype, copy=False))
+    bias = np.zeros(len(weight), dtype) if bias is None else dense(bias.astype(dtype, copy=False))
+    out = np.empty((*x.shape[:-1], len(weight)), dtype)
+    scratch = workspace(kernels.scratch_words(dtype), dtype)
+    launch(kernels.linear, rows, weight, bias, out.reshape(-1, len(weight)), scratch, 0)
+    return out
+
+
+def _rows(x):
+    return x if x.ndim == 2 else reshape(x, shape=(-1, x.shape[-1]))
+
+
+linear = Op(
+    "linear",
+    _linear_forward,
+    (
+        lambda g, node: matmul(g, node.inputs[1]),
+        lambda g, node: matmul(swap_last(_rows(g)), _rows(node.inputs[0])),
+        lambda g, node: sum(g, axes=tuple(range(g.ndim - 1)), keepdims=False),
+    ),
+)

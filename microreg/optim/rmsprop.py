@@ -1,0 +1,31 @@
+"""RMSprop."""
+
+from .optimizer import Optimizer, check_number
+
+
+class RMSprop(Optimizer):
+    """w <- w - lr * b,   b <- momentum * b + g / (sqrt(s) + eps),   s <- alpha * s + (1 - alpha) * g^2.
+
+    weight_decay adds weight_decay * w to g. The metric of the prox is lr / (sqrt(s) + eps).
+
+    References
+    ----------
+    Hinton, "Neural Networks for Machine Learning", lecture 6e (2012).
+    """
+
+    rule = "rmsprop"
+    hyper_count = 4
+
+    def __init__(self, params, lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0, momentum=0):
+        options = {"lr": lr, "alpha": alpha, "eps": eps}
+        super().__init__(params, {**options, "weight_decay": weight_decay, "momentum": momentum})
+
+    def check(self, group):
+        super().check(group)
+        check_number(self, group, "eps")
+        check_number(self, group, "momentum")
+        check_number(self, group, "alpha", high=1.0)
+
+    def hyper(self, group):
+        alpha = group["alpha"]
+        return alpha, 1.0 - alpha, group["eps"], group["momentum"]

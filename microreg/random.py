@@ -1,0 +1,45 @@
+"""The random state: two integers, a seed and how much of its stream is used up.
+
+Everything random (initial weights, dropout masks, shuffling) comes from counter-based generators
+keyed by the seed, so equal seeds give equal runs for any number of threads.
+"""
+
+import numpy as np
+
+state = np.zeros(2, np.int64)  # [seed, counters used]; kernels read it in place
+
+
+def manual_seed(seed):
+    """Start the random stream of `seed` anew.
+
+    Parameters
+    ----------
+    seed : int
+        From 0 to 2**63 - 1.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**63:
+        raise ValueError(f"manual_seed({seed!r}): expected an integer from 0 to 2**63 - 1")
+    state[:] = seed, 0
+
+
+def take(numbers):
+    """A copy of the state, for a kernel that draws `numbers` numbers; the state moves past them."""
+    taken = state.copy()
+    state[1] += -(-numbers // 4)  # a counter gives four
+    return taken
+
+
+def generator():
+    """A NumPy Generator for draws made in Python; each call gives another part of the stream."""
+    seed, used = (int(word) for word in take(4))
+    return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, used, 1]))
+
+
+def get_rng_state():
+    """A copy of the state, to be given back to `set_rng_state`."""
+    return state.copy()
+
+
+def set_rng_state(saved):
+    """Continue the stream where `saved` was taken."""
+    state[:] = saved

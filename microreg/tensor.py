@@ -1,0 +1,416 @@
+"""Tensor, the graph behind it, and the backward pass. Read this first.
+
+A Tensor holds an array. If it was computed from tensors that require gradients it also holds the
+Node that says how: the op, its input tensors and what the op's vjp needs. `backward` walks the
+nodes from the newest to the oldest, each turning the gradient of its output into those of its
+inputs, until it arrives at leaves: tensors that no node made, whose `.grad` it adds to.
+"""
+
+import itertools
+import threading
+from contextlib import ContextDecorator
+
+import numpy as np
+
+from .errors import DTypeError, GraphError, ShapeError
+from .methods import Methods
+from .ops._op import Op
+
+FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+_DTYPES = {FLOAT32, FLOAT64, np.dtype(np.int64), np.dtype(np.bool_)}
+_mode = threading.local()
+_order = itertools.count()
+
+
+class Node:
+    """How a tensor came about. `op` is None once the backward pass has used it up."""
+
+    __slots__ = ("attrs", "inputs", "needs", "number", "op", "out", "saved", "sources")
+
+    def __init__(self, op, sources, needs, inputs, out, saved, attrs):
+        self.op, self.sources, self.needs = op, sources, needs
+        self.inputs, self.out, self.saved, self.attrs = inputs, out, saved, attrs
+        self.number = next(_order)
+
+    def free(self):
+        self.op = self.sources = self.inputs = self.out = self.saved = self.attrs = None
+
+
+class Traced:
+    """A Node as a vjp sees it when the backward pass is itself recorded: tensors, not arrays."""
+
+    __slots__ = ("attrs", "inputs", "needs", "out")
+
+    def __init__(self, node):
+        self.inputs, self.needs, self.attrs = node.sources, node.needs, node.attrs
+        self.out = Tensor._made(node.out, node)
+
+
+class Tensor(Methods):
+    """An array that remembers how it was computed.
+
+    Parameters
+    ----------
+    data : array_like
+        A NumPy array is used as it is, without a copy; its dtype is kept.
+    requires_grad : bool, default False
+        Whether `backward` shall leave a gradient in `.grad`.
+    """
+
+    __slots__ = ("__weakref__", "_node", "data", "grad", "requires_grad")
+    __array_ufunc__ = None  # array + tensor asks the tensor
+
+    def __init__(self, data, requires_grad=False):
+        self.data = as_array(data)
+        self.grad = None
+        self._node = None
+        self.requires_grad = False
+        if requires_grad:
+            self.requires_grad_()
+
+    @classmethod
+    def _made(cls, data, node):
+        """A tensor around a checked array: no conversion, no checks."""
+        made = Tensor.__new__(Tensor)
+        made.data, made.grad, made._node, made.requires_grad = data, None, node, node is not None
+        return made
+
+    @staticmethod
+    def record(op, inputs, attrs):
+        """Apply `op` to tensors, arrays and numbers, and remember it if a gradient may be asked."""
+        arrays = [x.data if isinstance(x, Tensor) else x for x in inputs]
+        out, saved = op.forward(*arrays, **attrs), None
+        if op.saves:
+            out, saved = out
+        if type(out) is not np.ndarray:
+            out = np.asarray(out)
+        if getattr(_mode, "enabled", True):
+            needs = [isinstance(x, Tensor) and x.requires_grad for x in inputs]
+            if any(needs) and out.dtype.kind == "f":
+                return Tensor._made(out, Node(op, inputs, needs, arrays, out, saved, attrs))
+        return Tensor._made(out, None)
+
+    @property
+    def shape(self):
+        return self.data.shape
+
+    @property
+    def dtype(self):
+        return self.data.dtype
+
+    @property
+    def ndim(self):
+        return self.data.ndim
+
+    @property
+    def device(self):
+        return "cpu"
+
+    @property
+    def is_leaf(self):
+        """Whether no op made this tensor."""
+        return self._node is None
+
+    @property
+    def grad_fn(self):
+        """The op that made this tensor, or None."""
+        return None if self._node is None else self._node.op
+
+    def requires_grad_(self, requires_grad=True):
+        """Ask for a gradient of this leaf; only floating tensors have one."""
+        if requires_grad and self.data.dtype.kind != "f":
+            raise DTypeError(
+                f"requires_grad_: only floating tensors have gradients, this one is {self.dtype}"
+            )
+        if self._node is not None and not requires_grad:
+            raise GraphError("requires_grad_(False): this tensor is not a leaf; use detach()")
+        self.requires_grad = bool(requires_grad)
+        return self
+
+    def backward(self, gradient=None, retain_graph=None, create_graph=False):
+        """Add d(sum(self * gradient))/d(leaf) to `.grad` of every leaf that requires it.
+
+        Parameters
+        ----------
+        gradient : Tensor, optional
+            The cotangent, of this tensor's shape. May be left out for a single number.
+        retain_graph : bool, default create_graph
+            Keep what the vjps need, so that backward can be called once more.
+        create_graph : bool, default False
+            Record the backward pass too, so that the gradients can be differentiated.
+        """
+        g = self._seed(gradient)
+        keep = create_graph if retain_graph is None else retain_graph
+        for leaf, dx in _sweep([self], [g], keep, create_graph):
+            leaf.grad = dx if leaf.grad is None else leaf.grad + dx
+
+    def _seed(self, gradient):
+        if not self.requires_grad:
+            raise GraphError(
+                "backward: this tensor does not require a gradient; give requires_grad=True to a "
+                "tensor it is computed from, or leave no_grad()"
+            )
+        if gradient is None:
+            if self.data.size != 1:
+                raise GraphError(
+                    f"backward: expected a single number or a gradient argument, got a tensor of "
+                    f"shape {self.shape}; call .sum() or .mean() first"
+                )
+            return Tensor._made(np.ones_like(self.data), None)
+        gradient = gradient if isinstance(gradient, Tensor) else Tensor(gradient)
+        if gradient.shape != self.shape:
+            raise ShapeError(f"backward: gradient: expected {self.shape}, got {gradient.shape}")
+        return gradient
+
+    def detach(self):
+        """The same numbers (shared), cut off from the graph."""
+        return Tensor._made(self.data, None)
+
+    def item(self):
+        """The one number in this tensor, as a Python number."""
+        if self.data.size != 1:
+            raise ShapeError(f"item: expected a single number, got shape {self.shape}")
+        return self.data.item()
+
+    def numpy(self):
+        """The array itself (shared); refused while a gradient could flow through it."""
+        if self.requires_grad:
+            raise GraphError("numpy: this tensor requires a gradient; use detach().numpy()")
+        return self.data
+
+    def tolist(self):
+        return self.data.tolist()
+
+    def copy_(self, source):
+        """Overwrite the numbers of this tensor, in place and outside the graph."""
+        array = as_array(source.data if isinstance(source, Tensor) else source)
+        if array.shape != self.shape:
+            raise ShapeError(f"copy_: expected shape {self.shape}, got {array.shape}")
+        self.data[...] = array
+        return self
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __len__(self):
+        if not self.ndim:
+            raise TypeError("len() of a 0-d tensor")
+        return len(self.data)
+
+    def __bool__(self):
+        return bool(self.data)
+
+    def __float__(self):
+        return float(self.item())
+
+    def __int__(self):
+        return int(self.item())
+
+    def __index__(self):
+        return self.data.__index__()
+
+    def __repr__(self):
+        text = np.array2string(self.data, separator=", ", prefix="tensor(", precision=4)
+        if self.data.dtype not in (FLOAT32, np.int64, np.bool_):
+            text += f", dtype={self.data.dtype}"
+        if self._node is not None:
+            text += f", grad_fn={self._node.op and self._node.op.name}"
+        elif self.requires_grad:
+            text += ", requires_grad=True"
+        return f"tensor({text})"
+
+    def __dlpack__(self, **options):
+        return self.numpy().__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.data.__dlpack_device__()
+
+
+def as_array(data):
+    """Any array_like as an array of float32, float64, int64 or bool.
+
+    NumPy arrays keep those dtypes; Python floats become the default dtype, float32 unless
+    `set_default_dtype` says otherwise; other integers become int64, float16 becomes float32.
+    """
+    if type(data) is np.ndarray and data.dtype in _DTYPES:
+        return data
+    if isinstance(data, Tensor):
+        return data.data
+    try:
+        array = np.asarray(data)
+    except ValueError as error:
+        raise ShapeError(f"tensor: the rows have different lengths ({error})") from None
+    if array.dtype == FLOAT64 and not isinstance(data, (np.ndarray, np.generic)):
+        return array.astype(_default[0])
+    if array.dtype in _DTYPES:
+        return array
+    if array.dtype.kind in "iu":
+        return array.astype(np.int64)
+    if array.dtype.kind == "f" and array.dtype.itemsize <= 8:
+        return array.astype(FLOAT64 if array.dtype.itemsize == 8 else FLOAT32)
+    raise DTypeError(f"tensor: expected numbers or bools, got dtype {array.dtype}")
+
+
+_default = [FLOAT32]
+
+
+def set_default_dtype(dtype):
+    """The dtype that Python floats and new parameters get: float32 or float64."""
+    if np.dtype(dtype) not in (FLOAT32, FLOAT64):
+        raise DTypeError(f"set_default_dtype: expected float32 or float64, got {dtype}")
+    _default[0] = np.dtype(dtype)
+
+
+def get_default_dtype():
+    return _default[0]
+
+
+class _grad_mode(ContextDecorator):
+    def __enter__(self):
+        self._before = getattr(_mode, "enabled", True)
+        _mode.enabled = self._enabled
+        return self
+
+    def __exit__(self, *error):
+        _mode.enabled = self._before
+
+    def _recreate_cm(self):
+        return type(self)()
+
+
+class no_grad(_grad_mode):
+    """Within this context (or decorated function) nothing is recorded. Applies to this thread."""
+
+    _enabled = False
+
+
+class enable_grad(_grad_mode):
+    """Within this context operations are recorded, also inside `no_grad`."""
+
+    _enabled = True
+
+
+def is_grad_enabled():
+    return getattr(_mode, "enabled", True)
+
+
+def grad(
+    outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, allow_unused=False
+):
+    """The gradients of the sum of `outputs` with respect to `inputs`, as a tuple; no `.grad` changes.
+
+    With create_graph=True the result can be differentiated again.
+    """
+    outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    if grad_outputs is None or isinstance(grad_outputs, Tensor):
+        grad_outputs = [grad_outputs] * len(outputs)
+    seeds = [y._seed(g) for y, g in zip(outputs, grad_outputs, strict=True)]
+    keep = create_graph if retain_graph is None else retain_graph
+    found = {}
+    for x, dx in _sweep(outputs, seeds, keep, create_graph, inputs):
+        found[id(x)] = found[id(x)] + dx if id(x) in found else dx
+    missing = [i for i, x in enumerate(inputs) if id(x) not in found]
+    if missing and not allow_unused:
+        raise GraphError(
+            f"grad: inputs {missing} are not part of the graph of outputs; allow_unused=True "
+            "returns None for them"
+        )
+    return tuple(found.get(id(x)) for x in inputs)
+
+
+def _reachable(outputs, barred):
+    """All nodes behind `outputs`, newest first; what lies behind a barred tensor is left out."""
+    stack, seen = [y._node for y in outputs if y._node is not None], set()
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if node.op is None:
+            raise GraphError(
+                "backward: this graph has been used up by an earlier backward; give that one "
+                "retain_graph=True, or compute the loss again"
+            )
+        stack.extend(x._node for x, n in _needed(node) if n and x._node and id(x) not in barred)
+    return sorted(seen, key=lambda node: -node.number)
+
+
+def _sweep(outputs, seeds, keep, create_graph, wanted=None, stop=False):
+    """Run the backward pass; return pairs (tensor, gradient) for each leaf, or each of `wanted`.
+
+    Gradients are tensors of their own memory. With stop=True nothing behind `wanted` is visited.
+    """
+    targets = None if wanted is None else {id(x) for x in wanted}
+    barred = targets if stop else ()
+    nodes = _reachable(outputs, barred)
+    pending, arrived = {}, {}
+
+    def deliver(x, dx):
+        if dx.dtype != x.data.dtype:
+            dx = dx.to(x.data.dtype) if create_graph else dx.astype(x.data.dtype)
+        if x._node is not None and id(x) not in barred:
+            held = pending.get(x._node)
+            pending[x._node] = dx if held is None else held + dx
+        if id(x) in targets if targets is not None else x._node is None:
+            held = arrived.get(id(x))
+            arrived[id(x)] = (x, dx if held is None else held[1] + dx)
+
+    with enable_grad() if create_graph else no_grad():
+        for y, g in zip(outputs, seeds, strict=True):
+            deliver(y, g if create_graph else g.data)
+        for node in nodes:
+            g = pending.pop(node, None)
+            if g is None:
+                continue
+            gradients = _vjp(node, g, create_graph)
+            for (x, needed), dx in zip(_needed(node), gradients, strict=False):
+                if needed and dx is not None:
+                    deliver(x, dx)
+            if not keep:
+                node.free()
+    if create_graph:
+        return list(arrived.values())
+    return _owned(list(arrived.values()), {id(g.data) for g in seeds})
+
+
+def _owned(pairs, taken):
+    """The pairs with each gradient a dense array of its own: a vjp may hand one array to several."""
+    out = []
+    for x, g in pairs:
+        if id(g) in taken or g.base is not None or not g.flags.c_contiguous:
+            g = g.copy()
+        taken.add(id(g))
+        out.append((x, Tensor._made(g, None)))
+    return out
+
+
+def _vjp(node, g, create_graph):
+    """The gradients of a node's inputs."""
+    op = node.op
+    if create_graph and op.reference is not None:
+        return _through_reference(node, g)
+    seen = Traced(node) if create_graph else node
+    if isinstance(op.vjp, tuple):
+        return [
+            rule(g, seen) if needed else None
+            for rule, needed in zip(op.vjp, node.needs, strict=False)  # a bias may be left out
+        ]
+    return op.vjp(g, seen)
+
+
+def _through_reference(node, g):
+    """Differentiate the op's reference in its place: slower, and differentiable again."""
+    # behind one more node each, so that gradients stop there and do not walk on through x's past
+    inputs = [Tensor.record(_same, (x,), {}) if n else x for x, n in _needed(node)]
+    out = node.op.reference(*inputs, **node.attrs)
+    targets = [x for x, n in zip(inputs, node.needs, strict=True) if n]
+    found = dict(_sweep([out], [g], True, True, targets, stop=True))
+    return [found.get(x) if n else None for x, n in zip(inputs, node.needs, strict=True)]
+
+
+_same = Op("same", lambda x: x.view(), (lambda g, node: g,))
+
+
+def _needed(node):
+    return zip(node.sources, node.needs, strict=True)

@@ -1,0 +1,7 @@
+"""Training: fit, predict, evaluate, what they record and what may happen between epochs."""
+
+from .callbacks import Callback, EarlyStopping
+from .history import History
+from .loop import evaluate, fit, predict, zeros
+
+__all__ = ["Callback", "EarlyStopping", "History", "evaluate", "fit", "predict", "zeros"]

@@ -1,0 +1,54 @@
+"""Turning what the caller has into tensors, and into batches."""
+
+import numpy as np
+
+from ..errors import ShapeError
+from ..random import generator
+from ..tensor import Tensor, as_array
+
+
+def pair(data, dtype, who):
+    """(X, y) as arrays: floats in the model's dtype, integers as int64."""
+    try:
+        X, y = data
+    except (TypeError, ValueError):
+        raise TypeError(f"{who}: expected data as a pair (X, y), got {type(data).__name__}") from None
+    X, y = inputs(X, dtype, who), _convert(y, dtype)
+    if not y.ndim or len(X) != len(y):
+        raise ShapeError(f"{who}: expected as many targets as rows, got X {X.shape}, y {y.shape}")
+    if not len(X):
+        raise ShapeError(f"{who}: expected at least one row, got X {X.shape}")
+    return X, y
+
+
+def inputs(X, dtype, who):
+    """X as an array for the model; non-finite numbers are refused."""
+    X = _convert(X, dtype)
+    if not X.ndim:
+        raise ShapeError(f"{who}: expected X with rows, got a single number")
+    if X.dtype.kind == "f" and not np.isfinite(X).all():
+        row = int(np.argwhere(~np.isfinite(X))[0][0])
+        raise ValueError(f"{who}: X holds NaN or infinity, first in row {row}; clean the data first")
+    return X
+
+
+def _convert(values, dtype):
+    array = values.data if isinstance(values, Tensor) else as_array(np.asarray(values))
+    return np.ascontiguousarray(array.astype(dtype, copy=False) if array.dtype.kind == "f" else array)
+
+
+def batches(n, size, shuffle):
+    """Index arrays of `size` rows each; a last batch of a single row joins the one before.
+
+    Batch norm has no variance for one row, and a mean over one row is a poor gradient anyway.
+    """
+    order = generator().permutation(n) if shuffle else np.arange(n)
+    starts = list(range(0, n, size))
+    if len(starts) > 1 and n - starts[-1] == 1:
+        starts.pop()
+    return [order[a:b] for a, b in zip(starts, [*starts[1:], n], strict=True)]
+
+
+def slices(n, size):
+    """Slices of `size` rows each, in order."""
+    return [slice(i, min(n, i + size)) for i in range(0, n, size)]

@@ -1,0 +1,213 @@
+"""fit, predict, evaluate: the training loop."""
+
+import math
+
+import numpy as np
+from tqdm import tqdm
+
+from .. import functional as F
+from .. import penalties
+from ..optim import Adam
+from ..tensor import Tensor, no_grad
+from . import data as batching
+from .history import History
+
+
+class Run:
+    """What callbacks see of a training run."""
+
+    def __init__(self, model, optimizer):
+        self.model, self.optimizer = model, optimizer
+        self.history, self.epoch = History(), 0
+        self.stopping = False
+
+    def stop(self, reason):
+        """End training after this epoch."""
+        self.stopping, self.history.stopped = True, reason
+
+
+def fit(
+    model,
+    data,
+    *,
+    val=None,
+    loss=F.cross_entropy,
+    optimizer=None,
+    epochs=10,
+    batch_size=32,
+    shuffle=True,
+    callbacks=(),
+    progress=True,
+):
+    """Train a model.
+
+    The objective is the mean of `loss` over the rows plus the sum of the attached penalties, which
+    the optimizer applies by their prox. The model is in training mode while it trains, in
+    evaluation mode for `val`, and in the mode it came in afterwards.
+
+    Parameters
+    ----------
+    model : Module
+    data : (X, y)
+        Arrays or tensors with rows along axis 0. Floats are converted to the model's dtype.
+    val : (X, y), optional
+        Evaluated after every epoch.
+    loss : callable (output, target) -> scalar tensor, default cross_entropy
+    optimizer : Optimizer, optional
+        Adam with its defaults if left out.
+    epochs, batch_size : int
+        A last batch of one row is joined to the one before.
+    shuffle : bool, default True
+        Draw a new order in every epoch.
+    callbacks : sequence of Callback
+    progress : bool, default True
+        Show a bar on a terminal.
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    FloatingPointError
+        If the loss of a batch is not finite; names the epoch and the batch.
+    """
+    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+            raise ValueError(f"fit({name}={value!r}): expected a positive integer")
+    dtype = _dtype(model)
+    X, y = batching.pair(data, dtype, "fit")
+    if val is not None:
+        val = batching.pair(val, dtype, "fit: val")
+    optimizer = Adam(model.parameters()) if optimizer is None else optimizer
+    run = Run(model, optimizer)
+    mode = model.training
+    for callback in callbacks:
+        callback.on_fit_start(run)
+    try:
+        with tqdm(total=epochs, unit="epoch", disable=None if progress else True) as bar:
+            for run.epoch in range(epochs):
+                row = _epoch(run, X, y, loss, batch_size, shuffle)
+                if val is not None:
+                    row.update({f"val_{k}": v for k, v in _measure(model, *val, loss).items()})
+                run.history.add(**row)
+                bar.set_postfix_str(_summary(row), refresh=False)
+                bar.update()
+                for callback in callbacks:
+                    callback.on_epoch_end(run)
+                if run.stopping:
+                    break
+        for callback in callbacks:
+            callback.on_fit_end(run)
+    finally:
+        model.train(mode)
+    return run.history
+
+
+def _epoch(run, X, y, loss, batch_size, shuffle):
+    """One pass over the data; the row that goes into the history."""
+    model, optimizer = run.model, run.optimizer
+    model.train()
+    total, right = 0.0, 0
+    counts = None
+    for number, rows in enumerate(batching.batches(len(X), batch_size, shuffle)):
+        target = Tensor(y[rows])
+        output = model(Tensor(X[rows]))
+        value = loss(output, target)
+        mean = float(value)
+        if not math.isfinite(mean):
+            raise FloatingPointError(
+                f"fit: the loss became {mean} in epoch {run.epoch}, batch {number}; lower lr, clip "
+                "gradients, or look at the data"
+            )
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        total += mean * len(rows)
+        counts = _correct(output, target, loss)
+        right += counts or 0
+    row = {"loss": total / len(X), "penalty": penalties.number(model)}
+    if counts is not None:
+        row["accuracy"] = right / len(X)
+    row["zeros"] = zeros(model)
+    return row
+
+
+def zeros(model):
+    """The share of exact zeros among the weights with two axes or more."""
+    weights = [p.data for p in model.parameters() if p.ndim >= 2]
+    size = sum(w.size for w in weights)
+    return 1.0 - sum(np.count_nonzero(w) for w in weights) / size if size else 0.0
+
+
+def _summary(row):
+    """A row of the history in the words of the progress bar."""
+    parts = [f"loss {row['loss']:.4f}", f"penalty {row['penalty']:.4f}"]
+    if "val_loss" in row:
+        parts.append(f"val {row['val_loss']:.4f}")
+    accuracy = row.get("val_accuracy", row.get("accuracy"))
+    if accuracy is not None:
+        parts.append(f"acc {100 * accuracy:.1f}%")
+    return ", ".join([*parts, f"zeros {100 * row['zeros']:.1f}%"])
+
+
+def evaluate(model, data, loss=F.cross_entropy, batch_size=1024):
+    """The mean loss over the rows, and the accuracy for class labels, in evaluation mode.
+
+    Returns
+    -------
+    dict with "loss" and, for integer labels or a binary loss on logits, "accuracy".
+    """
+    X, y = batching.pair(data, _dtype(model), "evaluate")
+    return _measure(model, X, y, loss, batch_size)
+
+
+def _measure(model, X, y, loss, batch_size=1024):
+    mode = model.training
+    model.eval()
+    total, right, counted = 0.0, 0, None
+    try:
+        with no_grad():
+            for rows in batching.slices(len(X), batch_size):
+                output, target = model(Tensor(X[rows])), Tensor(y[rows])
+                total += float(loss(output, target)) * len(target)
+                counted = _correct(output, target, loss)
+                right += counted or 0
+    finally:
+        model.train(mode)
+    out = {"loss": total / len(X)}
+    return out if counted is None else {**out, "accuracy": right / len(X)}
+
+
+def predict(model, X, batch_size=1024):
+    """The model's outputs for the rows of X as an array, in evaluation mode."""
+    X = batching.inputs(X, _dtype(model), "predict")
+    mode = model.training
+    model.eval()
+    try:
+        with no_grad():
+            parts = [model(Tensor(X[rows])).data for rows in batching.slices(len(X), batch_size)]
+    finally:
+        model.train(mode)
+    if not parts:
+        raise ValueError(f"predict: expected at least one row, got X of shape {X.shape}")
+    return np.concatenate(parts)
+
+
+def _correct(output, target, loss):
+    """How many rows are classified right, or None where that has no meaning."""
+    scores, labels = output.data, target.data
+    if labels.dtype.kind == "i" and scores.ndim == 2 and labels.ndim == 1:
+        return int((scores.argmax(axis=1) == labels).sum())
+    binary = getattr(loss, "__name__", type(loss).__name__)
+    if binary in ("binary_cross_entropy_with_logits", "BCEWithLogitsLoss"):
+        return int(((scores > 0) == (labels > 0.5)).reshape(len(scores), -1).all(axis=1).sum())
+    return None
+
+
+def _dtype(model):
+    """The dtype of the model's first floating parameter."""
+    for parameter in model.parameters():
+        if parameter.dtype.kind == "f":
+            return parameter.dtype
+    return np.dtype(np.float32)
