@@ -24,6 +24,9 @@ OPTIONS = {
 }
 # sums may be reordered and fused; never nnan or ninf, which would delete the checks for NaN
 FAST = {"fastmath": {"reassoc", "nsz", "contract", "arcp"}}
+# exact arithmetic for formulas: reordering would break argument reduction; fma is written out.
+# Said aloud, because Numba lets a function inherit its caller's setting
+EXACT = {"fastmath": False}
 I64 = ir.IntType(64)
 
 
@@ -180,8 +183,7 @@ def _register():
     global _registered
     for function, typed in SCALARS[_registered:]:
         if typed is None:
-            # exact arithmetic: reordering would break argument reduction; fma is written out
-            register_jitable(**OPTIONS)(function)
+            register_jitable(**OPTIONS, **EXACT)(function)
         else:
             _register_typed(function, *typed)
     _registered = len(SCALARS)
@@ -189,9 +191,9 @@ def _register():
 
 def _register_typed(function, float32, float64):
     for one in (float32, float64):
-        register_jitable(**OPTIONS)(one)
+        register_jitable(**OPTIONS, **EXACT)(one)
 
-    @overload(function, jit_options=OPTIONS)
+    @overload(function, jit_options=OPTIONS | EXACT)
     def choose(v):
         if v == types.float32:
             return lambda v: float32(v)

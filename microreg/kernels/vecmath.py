@@ -56,7 +56,7 @@ def _reduce_32(v):
     rounded = fma(v, _LOG2E_32, _ROUND_32)
     n = rounded - _ROUND_32
     r = fma(n, -_LN2_LOW_32, fma(n, -_LN2_HIGH_32, v))
-    return float_bits(rounded) - _ROUND_BITS_32, fma(r * r, polynomial(r, _EXP_32), r)
+    return np.int32(float_bits(rounded) - _ROUND_BITS_32), fma(r * r, polynomial(r, _EXP_32), r)
 
 
 def _exp_32(v):
@@ -64,8 +64,8 @@ def _exp_32(v):
     v = np.float32(104) if v > np.float32(104) else v
     v = np.float32(-104) if v < np.float32(-104) else v
     n, q = _reduce_32(v)
-    half = n >> 1  # two factors, for results that are denormal and for 2^128
-    return (np.float32(1) + q) * _pow2_32(half) * _pow2_32(n - half)
+    half = np.int32(n >> 1)  # two factors, for results that are denormal and for 2^128
+    return (np.float32(1) + q) * _pow2_32(half) * _pow2_32(np.int32(n - half))
 
 
 @scalar
@@ -100,8 +100,8 @@ def _tanh_32(v):
 def _log_32(v):
     """The natural logarithm; log(0) = -inf, NaN below."""
     small = v < np.float32(1.17549435e-38)
-    bits = float_bits(v * np.float32(2**23) if small else v) - np.int32(0x3F2AAAAB)  # 2/3
-    e = np.float32(np.int32(bits >> 23) - (np.int32(23) if small else np.int32(0)))
+    bits = np.int32(float_bits(v * np.float32(2**23) if small else v) - np.int32(0x3F2AAAAB))  # 2/3
+    e = np.float32(np.int32(bits >> 23)) - (np.float32(23) if small else np.float32(0))
     f = bits_float(np.int32((bits & np.int32(0x007FFFFF)) + np.int32(0x3F2AAAAB))) - np.float32(1)
     square = f * f
     tail = fma(square * f, polynomial(f, _LOG_32), np.float32(-0.5) * square)
