@@ -78,17 +78,24 @@ class Tensor(Methods):
     @staticmethod
     def record(op, inputs, attrs):
         """Apply `op` to tensors, arrays and numbers, and remember it if a gradient may be asked."""
-        arrays = [x.data if isinstance(x, Tensor) else x for x in inputs]
+        arrays, needs, wanted = [], [], False
+        for x in inputs:
+            if isinstance(x, Tensor):
+                arrays.append(x.data)
+                needs.append(x.requires_grad)
+                wanted = wanted or x.requires_grad
+            else:
+                arrays.append(x)
+                needs.append(False)
         out, saved = op.forward(*arrays, **attrs), None
         if op.saves:
             out, saved = out
         if type(out) is not np.ndarray:
             out = np.asarray(out)
-        if getattr(_mode, "enabled", True):
-            needs = [isinstance(x, Tensor) and x.requires_grad for x in inputs]
-            if any(needs) and out.dtype.kind == "f":
-                return Tensor._made(out, Node(op, inputs, needs, arrays, out, saved, attrs))
-        return Tensor._made(out, None)
+        node = None
+        if wanted and getattr(_mode, "enabled", True) and out.dtype.kind == "f":
+            node = Node(op, inputs, needs, arrays, out, saved, attrs)
+        return Tensor._made(out, node)
 
     @property
     def shape(self):

@@ -15,10 +15,19 @@ def _is_transposed(x):
     return not x.flags.c_contiguous and x.swapaxes(-1, -2).flags.c_contiguous
 
 
+def _alike(*arrays):
+    """The arrays in one dtype, the widest of theirs."""
+    dtype = arrays[0].dtype
+    if all(x.dtype == dtype for x in arrays):
+        return arrays
+    dtype = np.result_type(*arrays)
+    return [x.astype(dtype, copy=False) for x in arrays]
+
+
 def _product(a, b, families):
     """a @ b by the kernel for how the two lie in memory; families = (nn, nt, tn)."""
-    dtype = np.result_type(a, b)
-    a, b = a.astype(dtype, copy=False), b.astype(dtype, copy=False)
+    a, b = _alike(a, b)
+    dtype = a.dtype
     out = np.empty((*a.shape[:-1], b.shape[-1]), dtype)
     if _is_transposed(a) and not _is_transposed(b):
         kernel, a, b = families[2], a.swapaxes(-1, -2), dense(b)
@@ -75,10 +84,11 @@ def _linear_forward(x, weight, bias=None):
         raise ShapeError(
             f"linear: expected x (..., {weight.shape[-1]}) for weight {weight.shape}, got {x.shape}"
         )
-    dtype = np.result_type(x, weight)
-    rows = dense(x.astype(dtype, copy=False)).reshape(-1, x.shape[-1])
-    weight = dense(weight.astype(dtype, copy=False))
-    bias = np.zeros(len(weight), dtype) if bias is None else dense(bias.astype(dtype, copy=False))
+    if bias is None:
+        bias = np.zeros(len(weight), weight.dtype)
+    x, weight, bias = map(dense, _alike(x, weight, bias))
+    dtype = x.dtype
+    rows = x.reshape(-1, x.shape[-1])
     out = np.empty((*x.shape[:-1], len(weight)), dtype)
     scratch = workspace(kernels.scratch_words(dtype), dtype)
     launch(kernels.linear, rows, weight, bias, out.reshape(-1, len(weight)), scratch, 0)

@@ -71,10 +71,10 @@ _scratch = threading.local()
 def workspace(words, dtype):
     """Scratch memory (threads, words) for one launch, reused by the next one that asks."""
     size = (_team.threads, words)
-    held = getattr(_scratch, dtype.name, None)
+    held = getattr(_scratch, dtype.char, None)
     if held is None or held.shape != size:
         held = np.empty(size, dtype)
-        setattr(_scratch, dtype.name, held)
+        setattr(_scratch, dtype.char, held)
     return held
 
 
