@@ -11,6 +11,7 @@ Writes learning_curves.png and weights.png to demos/output.
 
 import argparse
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -77,10 +78,7 @@ def digits(seed):
 def units_left(model):
     """Hidden units that still read something and are still read by something."""
     weights = [p.data for p in model.parameters() if p.ndim == 2]
-    alive = [
-        (below.any(axis=1) & above.any(axis=0)).sum()
-        for below, above in zip(weights, weights[1:], strict=False)
-    ]
+    alive = [(below.any(axis=1) & above.any(axis=0)).sum() for below, above in pairwise(weights)]
     return int(sum(alive))
 
 
@@ -117,7 +115,9 @@ def compare(seeds):
             results[recipe.name] = runs
     print(f"\nMLP 64-{HIDDEN}-{HIDDEN}-10 on {ROWS} digits, Adam, {EPOCHS} epochs, {seeds} seeds")
     print("mean and standard deviation over seeds; the test set has 1,597 rows\n")
-    print(f"{'':15} {'train %':>8} {'test %':>13} {'gap':>6} {'exact zeros %':>14} {'units left':>11}")
+    print(
+        f"{'':15} {'train %':>8} {'test %':>13} {'gap':>6} {'exact zeros %':>14} {'units left':>11}"
+    )
     for name, runs in results.items():
         rows = np.array([row for row, _, _ in runs])
         (seen, unseen, gap, zeros, units), spread = rows.mean(0), rows.std(0)[1]

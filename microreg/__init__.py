@@ -1,8 +1,8 @@
 """microreg: small neural networks whose subject is regularization.
 
-    import microreg as mr
-    from microreg import nn, optim
-    import microreg.nn.functional as F
+import microreg as mr
+from microreg import nn, optim
+import microreg.nn.functional as F
 """
 
 import numpy as _np
@@ -47,3 +47,66 @@ __version__ = "0.1.0"
 
 float32, float64 = _np.dtype(_np.float32), _np.dtype(_np.float64)
 int64, bool = _np.dtype(_np.int64), _np.dtype(_np.bool_)
+
+__all__ = [
+    "Callback",
+    "DTypeError",
+    "DeviceError",
+    "EarlyStopping",
+    "GradcheckError",
+    "GraphError",
+    "History",
+    "ShapeError",
+    "Tensor",
+    "__version__",
+    "arange",
+    "attach",
+    "bool",
+    "cat",
+    "enable_grad",
+    "evaluate",
+    "eye",
+    "fit",
+    "float32",
+    "float64",
+    "from_numpy",
+    "full",
+    "full_like",
+    "functional",
+    "get_default_dtype",
+    "get_num_threads",
+    "get_rng_state",
+    "grad",
+    "gradcheck",
+    "int64",
+    "is_grad_enabled",
+    "linspace",
+    "manual_seed",
+    "matmul",
+    "maximum",
+    "minimum",
+    "nn",
+    "no_grad",
+    "ones",
+    "ones_like",
+    "optim",
+    "penalties",
+    "predict",
+    "proxcheck",
+    "rand",
+    "randint",
+    "randn",
+    "randperm",
+    "relu",
+    "set_default_dtype",
+    "set_num_threads",
+    "set_rng_state",
+    "sigmoid",
+    "softmax",
+    "stack",
+    "tanh",
+    "tensor",
+    "where",
+    "zeros",
+    "zeros_like",
+]

@@ -67,7 +67,9 @@ def _load(target):
     """The function that FILE.py:FUNCTION names."""
     path, _, name = target.rpartition(":")
     if not path or not Path(path).is_file():
-        raise SystemExit(f"gradcheck {target}: expected FILE.py:FUNCTION, there is no file {path!r}")
+        raise SystemExit(
+            f"gradcheck {target}: expected FILE.py:FUNCTION, there is no file {path!r}"
+        )
     spec = importlib.util.spec_from_file_location(Path(path).stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -78,7 +80,6 @@ def _load(target):
 
 def _random_input(target, model):
     """Rows for a model that came without data, if its first layer says how long they are."""
-    import numpy as np
 
     first = next((m for m in model.modules() if isinstance(m, (nn.Linear, nn.Conv2d))), None)
     rng = np.random.default_rng(0)

@@ -59,7 +59,9 @@ def arange(start, end=None, step=1, dtype=None):
     if end is None:
         start, end = 0, start
     whole = all(isinstance(v, (int, np.integer)) for v in (start, end, step))
-    return Tensor(np.arange(start, end, step, dtype or (np.int64 if whole else get_default_dtype())))
+    return Tensor(
+        np.arange(start, end, step, dtype or (np.int64 if whole else get_default_dtype()))
+    )
 
 
 def linspace(start, end, steps, dtype=None):

@@ -240,9 +240,7 @@ def mse_loss(input, target, reduction="mean"):
     return _reduce(difference * difference, reduction, "mse_loss")
 
 
-def binary_cross_entropy_with_logits(
-    input, target, weight=None, reduction="mean", pos_weight=None
-):
+def binary_cross_entropy_with_logits(input, target, weight=None, reduction="mean", pos_weight=None):
     """-(y log s(x) pos_weight + (1 - y) log(1 - s(x))), s the sigmoid, without overflow."""
     who = "binary_cross_entropy_with_logits"
     _same_shape(input, target, who)

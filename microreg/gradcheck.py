@@ -48,10 +48,12 @@ class Report(NamedTuple):
 
     def __str__(self):
         w = self.worst
-        where = "" if w is None else (
-            f"; worst: argument {w.argument}, entry {w.index}: analytic {w.analytic:.6g}, numeric "
-            f"{w.numeric:.6g}, relative error {w.error:.1e}"
-        )
+        where = ""
+        if w is not None:
+            where = (
+                f"; worst: argument {w.argument}, entry {w.index}: analytic {w.analytic:.6g}, "
+                f"numeric {w.numeric:.6g}, relative error {w.error:.1e}"
+            )
         verdict = "passed" if self.ok else "FAILED"
         return (
             f"gradcheck: {self.name}: {verdict}: {self.checked} entries checked, {self.kinks} left "
@@ -65,9 +67,7 @@ class Report(NamedTuple):
         return self
 
 
-def gradcheck(
-    function, *inputs, loss=None, order=1, samples=200, rng=0, raise_exception=True
-):
+def gradcheck(function, *inputs, loss=None, order=1, samples=200, rng=0, raise_exception=True):
     """Compare analytic with numeric gradients of a function, or of a whole model.
 
     gradcheck(f, x, y, ...)       f maps the tensors x, y, ... to a tensor
@@ -126,8 +126,8 @@ def _as_inputs(name, inputs):
         if x.dtype.kind == "f" and (asked[i] or not any(asked)):
             if x.dtype != FLOAT64:
                 raise DTypeError(
-                    f"gradcheck: {name}, argument {i}: expected float64, got {x.dtype}; a difference "
-                    "of float32 numbers proves nothing: convert the inputs with .double()"
+                    f"gradcheck: {name}, argument {i}: expected float64, got {x.dtype}; a "
+                    "difference of float32 numbers proves nothing: convert inputs with .double()"
                 )
             x.requires_grad_()
     if not any(x.requires_grad for x in made):
@@ -282,7 +282,7 @@ def proxcheck(penalty, points=None, steps=(0.05, 0.7, 3.0), rng=0, raise_excepti
 
 
 def _better(penalty, v, step, rng):
-    """A sentence about a point better than the prox, or about a wrong gradient; None if all is well."""
+    """What is wrong with the prox or the gradient, as a sentence; None if all is well."""
 
     def objective(w):
         return 0.5 * float(np.square(w - v).sum()) + step * penalty.value(w)
@@ -293,7 +293,9 @@ def _better(penalty, v, step, rng):
     best = objective(w)
     slack = 1e-9 * max(1.0, abs(best) if math.isfinite(best) else 1.0)
     candidates = [v, np.zeros_like(v)]
-    candidates += [w + size * rng.standard_normal(v.shape) for size in (1e-4, 1e-2, 1.0) for _ in range(50)]
+    candidates += [
+        w + size * rng.standard_normal(v.shape) for size in (1e-4, 1e-2, 1.0) for _ in range(50)
+    ]
     if hasattr(penalty, "prox_1d"):  # entry by entry: a grid is exhaustive there
         for i in range(v.size):
             for entry in np.linspace(-5, 5, 401):

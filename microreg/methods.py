@@ -1,4 +1,4 @@
-"""The operators and methods of Tensor: each is a name, in PyTorch's order of arguments, for an op."""
+"""The operators and methods of Tensor: each names an op, its arguments in PyTorch's order."""
 
 import operator
 
@@ -7,6 +7,8 @@ import numpy as np
 from .errors import ShapeError
 from .ops import activation, arithmetic, linear, loss, reduction, shape
 from .ops._op import Op
+
+NUMBERS = (int, float, np.ndarray, np.generic, list, tuple)
 
 
 def _operand(x, other):
@@ -21,9 +23,8 @@ def _operand(x, other):
 def _binary(op):
     def method(self, other):
         if type(other) is not type(self):
-            if not isinstance(other, (int, float, np.ndarray, np.generic, list, tuple)):
-                if not hasattr(other, "record"):
-                    return NotImplemented
+            if not isinstance(other, NUMBERS) and not hasattr(other, "record"):
+                return NotImplemented
             other = _operand(self, other)
             if type(other) is float and self.data.dtype.kind != "f":
                 self = self.float()

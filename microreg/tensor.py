@@ -304,7 +304,7 @@ def is_grad_enabled():
 def grad(
     outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, allow_unused=False
 ):
-    """The gradients of the sum of `outputs` with respect to `inputs`, as a tuple; no `.grad` changes.
+    """The gradients of the sum of `outputs` for each of `inputs`, as a tuple; no `.grad` changes.
 
     With create_graph=True the result can be differentiated again.
     """
@@ -382,7 +382,7 @@ def _sweep(outputs, seeds, keep, create_graph, wanted=None, stop=False):
 
 
 def _owned(pairs, taken):
-    """The pairs with each gradient a dense array of its own: a vjp may hand one array to several."""
+    """The pairs, each gradient a dense array of its own: a vjp may hand one array to several."""
     out = []
     for x, g in pairs:
         if id(g) in taken or g.base is not None or not g.flags.c_contiguous:

@@ -32,7 +32,9 @@ from ._spec import ELEMENT, Signature
 BLOCK = 8192  # elements in a block: 32 KB of float32, so that a block and its output stay in L1/L2
 SCALARS = []  # every @scalar function, for `_lower` to register
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-GRAIN = 1 << 17  # elements below which waking a second thread costs more than it saves (about 50 us)
+GRAIN = (
+    1 << 17
+)  # elements below which waking a second thread costs more than it saves (about 50 us)
 
 
 def scalar(function):
@@ -118,7 +120,7 @@ class Kernel:
         expected = len(self.signature.arrays) + len(self.signature.scalars)
         if len(args) != expected:
             raise TypeError(f"{self.name}: expected {expected} arguments, got {len(args)}")
-        for spec, array in zip(self.signature.arrays, args):
+        for spec, array in zip(self.signature.arrays, args, strict=False):
             want = dtype if spec.dtype == ELEMENT else np.dtype(spec.dtype)
             if array.dtype != want or array.ndim != len(spec.dims):
                 raise TypeError(
@@ -127,14 +129,14 @@ class Kernel:
                 )
             if not array.flags.c_contiguous or (spec.written and not array.flags.writeable):
                 raise TypeError(f"{self.name}: {spec.name}: expected a C-contiguous array")
-            for dim, size in zip(spec.dims, array.shape):
+            for dim, size in zip(spec.dims, array.shape, strict=True):
                 if dim == "blocks":
                     continue
                 if sizes.setdefault(dim, int(dim) if dim.isdigit() else size) != size:
                     raise TypeError(
                         f"{self.name}: {spec.name}: expected {dim} = {sizes[dim]}, got {size}"
                     )
-        for spec, array in zip(self.signature.arrays, args):
+        for spec, array in zip(self.signature.arrays, args, strict=False):
             if "blocks" in spec.dims and array.shape[0] != self.blocks(sizes):
                 raise TypeError(f"{self.name}: {spec.name}: expected {self.blocks(sizes)} blocks")
 
@@ -178,4 +180,3 @@ def _content(formulas):
             elif isinstance(value, (int, float)):
                 digest.update(repr((name, value)).encode())
     return digest.hexdigest()[:12]
-

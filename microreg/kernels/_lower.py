@@ -164,7 +164,7 @@ def _unpack(kernel, element):
                 value = builder.bitcast(value, ir.DoubleType())
                 return value if kind == types.float64 else builder.fptrunc(value, ir.FloatType())
 
-            values = [make_array(*x) for x in zip(range(n_arrays), sig.arrays, array_types)]
+            values = [make_array(*x) for x in zip(range(n_arrays), sig.arrays, array_types, strict=True)]
             values += [make_scalar(*x) for x in enumerate(scalar_types)]
             reserved = {"start": start, "tid": tid, "nt": nt, "row": builder.ptrtoint(row, I64)}
             values += [reserved[name] for name in sig.reserved]
@@ -179,7 +179,7 @@ _registered = 0
 
 
 def _register():
-    """Make every @scalar function known to Numba; those of `_native` were when this was imported."""
+    """Make every @scalar function known to Numba; `_instructions` did so for `_native`'s."""
     global _registered
     for function, typed in SCALARS[_registered:]:
         if typed is None:
@@ -198,4 +198,3 @@ def _register_typed(function, float32, float64):
         if v == types.float32:
             return lambda v: float32(v)
         return lambda v: float64(v)
-

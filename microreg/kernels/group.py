@@ -21,7 +21,7 @@ NEWTON = 60  # iterations at most; a handful suffice
 
 @kernel(_SIGNATURE, split="g", block=64)
 def group_lasso(params, steps, order, starts, sizes, weights, w):
-    """omega(u) = lam * weight * ||u||: zero where ||v / s|| <= lam * weight (params: lam, quadratic).
+    """omega(u) = lam * weight * ||u||; params: lam, quadratic. Zero if ||v / s|| <= lam * weight.
 
     Otherwise r = ||u|| solves sum_i (v_i / (r + s_i lam weight))^2 = 1, and t = lam * weight / r.
     """

@@ -9,8 +9,8 @@ so that a fixed point satisfies the penalty's optimality condition whatever the 
 s = lr / (sqrt(v_hat) + eps), a step of its own for each coordinate (Yun, Lozano, Yang, "Adaptive
 Proximal Gradient Methods for Structured Neural Networks", NeurIPS 2021).
 
-`hyper` begins with [lr, decay, coupled]: decay is decoupled (AdamW), coupled adds coupled * w to the
-gradient (L2 in PyTorch's sense). With `keep` the steps are written for a group prox that follows;
+`hyper` begins with [lr, decay, coupled]: decay is decoupled (AdamW), coupled adds coupled * w to
+the gradient (L2 in PyTorch's sense). With `keep` the steps are written for a group prox that follows;
 without it `steps` is not touched.
 """
 

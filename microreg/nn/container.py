@@ -17,7 +17,9 @@ class Sequential(Module):
             named = ((str(i), layer) for i, layer in enumerate(layers))
         for name, layer in named:
             if not isinstance(layer, Module):
-                raise TypeError(f"Sequential: {name}: expected a Module, got {type(layer).__name__}")
+                raise TypeError(
+                    f"Sequential: {name}: expected a Module, got {type(layer).__name__}"
+                )
             setattr(self, name, layer)
 
     def forward(self, input):

@@ -101,9 +101,7 @@ class Conv2d(Module):
         _reset(self.weight, self.bias)
 
     def forward(self, input):
-        return F.conv2d(
-            input, self.weight, self.bias, self.stride, self.padding, self.dilation
-        )
+        return F.conv2d(input, self.weight, self.bias, self.stride, self.padding, self.dilation)
 
     def extra_repr(self):
         return (

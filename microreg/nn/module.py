@@ -166,7 +166,7 @@ class Module:
         return self.to(np.float64)
 
     def state_dict(self):
-        """Names to tensors that share memory with parameters and buffers: PyTorch's keys and layouts."""
+        """Names to tensors sharing memory with parameters and buffers: PyTorch's keys, layouts."""
         out = OrderedDict()
         for prefix, module in self.named_modules():
             for room in (module._parameters, module._buffers):
@@ -176,7 +176,7 @@ class Module:
         return out
 
     def load_state_dict(self, state_dict, strict=True):
-        """Copy a state_dict into this module. All names and shapes are checked before any is copied.
+        """Copy a state_dict into this module; all names and shapes are checked before any copy.
 
         Raises
         ------
@@ -210,9 +210,7 @@ class Module:
         return ""
 
     def __repr__(self):
-        inner = [
-            f"({k}): " + repr(m).replace("\n", "\n  ") for k, m in self._modules.items()
-        ]
+        inner = [f"({k}): " + repr(m).replace("\n", "\n  ") for k, m in self._modules.items()]
         if not inner:
             return f"{type(self).__name__}({self.extra_repr()})"
         return f"{type(self).__name__}(\n  " + "\n  ".join(inner) + "\n)"

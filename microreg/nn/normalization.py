@@ -29,12 +29,20 @@ class _BatchNorm(Module):
         dtype = dtype or get_default_dtype()
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
-        self.register_parameter("weight", Parameter(np.ones(num_features, dtype)) if affine else None)
-        self.register_parameter("bias", Parameter(np.zeros(num_features, dtype)) if affine else None)
+        self.register_parameter(
+            "weight", Parameter(np.ones(num_features, dtype)) if affine else None
+        )
+        self.register_parameter(
+            "bias", Parameter(np.zeros(num_features, dtype)) if affine else None
+        )
         keep = track_running_stats
-        self.register_buffer("running_mean", Tensor(np.zeros(num_features, dtype)) if keep else None)
+        self.register_buffer(
+            "running_mean", Tensor(np.zeros(num_features, dtype)) if keep else None
+        )
         self.register_buffer("running_var", Tensor(np.ones(num_features, dtype)) if keep else None)
-        self.register_buffer("num_batches_tracked", Tensor(np.zeros((), np.int64)) if keep else None)
+        self.register_buffer(
+            "num_batches_tracked", Tensor(np.zeros((), np.int64)) if keep else None
+        )
 
     def reset_parameters(self):
         """Weight 1, bias 0, running mean 0, running variance 1."""
@@ -58,7 +66,9 @@ class _BatchNorm(Module):
             self.num_batches_tracked.data += 1
             if momentum is None:  # the plain average over all batches so far
                 momentum = 1.0 / float(self.num_batches_tracked)
-        running = (self.running_mean, self.running_var) if not batch or self.training else (None,) * 2
+        running = (
+            (self.running_mean, self.running_var) if not batch or self.training else (None,) * 2
+        )
         return F.batch_norm(input, *running, self.weight, self.bias, batch, momentum, self.eps)
 
     def extra_repr(self):

@@ -5,7 +5,7 @@
 forward(*inputs, **attrs) -> out, or (out, saved) when the op `saves` something for its vjp.
 vjp is one function for each input, or a single one that returns the gradients of all inputs:
 
-    vjp(g, node) -> dx        g: cotangent of the output;  node.inputs, node.out, node.saved, node.attrs
+    vjp(g, node) -> dx      g: cotangent of the output; node: .inputs .needs .out .saved .attrs
 
 A vjp returns new arrays, or g itself, and changes nothing. It is written with operators and ops,
 which accept arrays as well as tensors, so the same rule serves the ordinary backward pass (arrays,
@@ -18,7 +18,7 @@ import numpy as np
 
 
 class Op:
-    """A differentiable operation. Called with arrays it computes; called with tensors it records."""
+    """A differentiable operation: called with arrays it computes, with tensors it records."""
 
     __slots__ = ("forward", "name", "reference", "saves", "vjp")
 

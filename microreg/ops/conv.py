@@ -19,7 +19,9 @@ def output_size(size, kernel, stride, padding, dilation):
 
 def _window(x, kernel, attrs):
     """Output height and width."""
-    geometry = zip(x.shape[2:], kernel, attrs["stride"], attrs["padding"], attrs["dilation"])
+    geometry = zip(
+        x.shape[2:], kernel, attrs["stride"], attrs["padding"], attrs["dilation"], strict=True
+    )
     out = tuple(output_size(*g) for g in geometry)
     if min(out) < 1:
         raise ShapeError(

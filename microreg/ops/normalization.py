@@ -15,7 +15,9 @@ def _layer_norm_forward(x, weight, bias, *, eps):
     out = np.empty(x.shape, x.dtype)
     row_mean, rstd = np.empty((2, len(rows)), x.dtype)
     flat = weight.reshape(-1), bias.reshape(-1)
-    launch(kernels.layer_norm, rows, *map(dense, flat), out.reshape(rows.shape), row_mean, rstd, eps)
+    launch(
+        kernels.layer_norm, rows, *map(dense, flat), out.reshape(rows.shape), row_mean, rstd, eps
+    )
     return out, (row_mean, rstd)
 
 
@@ -60,7 +62,12 @@ def _batch_norm_forward(x, weight, bias, *, eps, momentum, running_mean, running
     launch(kernels.merge_stats, partial, batch_mean, var, rstd, rows * s, n * s, eps)
     out = np.empty(x.shape, x.dtype)
     launch(
-        kernels.batch_norm_apply, grid, batch_mean, rstd, dense(weight), dense(bias),
+        kernels.batch_norm_apply,
+        grid,
+        batch_mean,
+        rstd,
+        dense(weight),
+        dense(bias),
         out.reshape(grid.shape),
     )
     if running_mean is not None:  # the running variance is the unbiased one
@@ -79,8 +86,16 @@ def _batch_norm_vjp(g, node):
     dbias, dweight = np.ascontiguousarray(partial.sum(axis=0).T.astype(x.dtype))
     dx = np.empty(x.shape, x.dtype)
     launch(
-        kernels.batch_norm_backward, g, grid, batch_mean, rstd, dense(weight), dweight, dbias,
-        dx.reshape(grid.shape), n * s,
+        kernels.batch_norm_backward,
+        g,
+        grid,
+        batch_mean,
+        rstd,
+        dense(weight),
+        dweight,
+        dbias,
+        dx.reshape(grid.shape),
+        n * s,
     )
     return dx, dweight, dbias
 

@@ -190,7 +190,10 @@ class _Slot:
     def _plan(self, penalty):
         planned = plan(penalty)
         same = (planned.prox, planned.group is None, len(planned.params))
-        if same != (self.plan.prox, self.plan.group is None, len(self.plan.params)) or planned.group:
+        if (
+            same != (self.plan.prox, self.plan.group is None, len(self.plan.params))
+            or planned.group
+        ):
             self.version += 1
             self.params = np.zeros(max(1, len(planned.params)), self.home.dtype)
         self.penalty, self.plan = penalty, planned
@@ -230,13 +233,14 @@ def _as_parameters(optimizer, params):
     for p in params:
         if not isinstance(p, Tensor) or not p.is_leaf or p.dtype.kind != "f":
             raise TypeError(
-                f"{type(optimizer).__name__}: expected floating leaf tensors, got {type(p).__name__}"
+                f"{type(optimizer).__name__}: expected floating leaf tensors, "
+                f"got {type(p).__name__}"
             )
     return params
 
 
 def check_number(optimizer, group, name, low=0.0, high=math.inf, above=False, below=False):
-    """Raise unless group[name] is a finite number in [low, high] (ends left out if above, below)."""
+    """Raise unless group[name] is finite and in [low, high] (ends left out if above, below)."""
     value = group[name]
     inside = isinstance(value, (int, float, np.number)) and math.isfinite(value)
     inside = inside and low <= value <= high and not (above and value == low)

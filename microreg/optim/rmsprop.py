@@ -4,7 +4,9 @@ from .optimizer import Optimizer, check_number
 
 
 class RMSprop(Optimizer):
-    """w <- w - lr * b,   b <- momentum * b + g / (sqrt(s) + eps),   s <- alpha * s + (1 - alpha) * g^2.
+    """w <- w - lr * b, the gradient divided by its running root mean square.
+
+        s <- alpha * s + (1 - alpha) * g^2,   b <- momentum * b + g / (sqrt(s) + eps)
 
     weight_decay adds weight_decay * w to g. The metric of the prox is lr / (sqrt(s) + eps).
 

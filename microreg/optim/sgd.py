@@ -20,9 +20,7 @@ class SGD(Optimizer):
         Needs momentum and no dampening.
     """
 
-    def __init__(
-        self, params, lr=1e-3, momentum=0, dampening=0, weight_decay=0, nesterov=False
-    ):
+    def __init__(self, params, lr=1e-3, momentum=0, dampening=0, weight_decay=0, nesterov=False):
         self.rule = "momentum" if momentum else "sgd"
         self.hyper_count = 4 if momentum else 0
         options = {

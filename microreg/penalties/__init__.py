@@ -7,10 +7,10 @@ from .group import GroupLasso, MaxNorm
 from .separable import L1, L2, ElasticNet, NonNegative, WeightDecay
 
 __all__ = [
-    "ElasticNet",
-    "GroupLasso",
     "L1",
     "L2",
+    "ElasticNet",
+    "GroupLasso",
     "MaxNorm",
     "NonNegative",
     "Penalty",

@@ -54,8 +54,8 @@ def _match(named, rules):
     dead = [pattern for pattern in rules if pattern not in used]
     if dead:
         raise KeyError(
-            f"attach: {dead} applies to no parameter; names are {sorted(named)} (patterns pass over "
-            "biases and norm parameters, earlier rules go first)"
+            f"attach: {dead} applies to no parameter; names are {sorted(named)} (patterns pass "
+            "over biases and norm parameters, earlier rules go first)"
         )
     return chosen
 

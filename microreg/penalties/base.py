@@ -2,9 +2,9 @@
 
     value(w)                   Omega(w), a float
     grad(w)                    its gradient; at a kink the subgradient of least magnitude
-    prox(v, step)              argmin_w |w - v|^2 / (2 step) + Omega(w), i.e. |w - v|^2 / 2 + step * Omega(w)
+    prox(v, step)              argmin_w |w - v|^2 / 2 + step * Omega(w)
     subdiff_distance(w, grad)  how far -grad is from the subdifferential of Omega at w, per entry
-    lam_max(grad)              the strength from which w = 0 is optimal, given the loss gradient there
+    lam_max(grad)              the strength from which 0 is optimal, grad being the loss's there
 
 The objective is: mean data loss + sum of penalties. `step` is a number, or an array of w's shape:
 then the prox is taken in the diagonal metric 1/step, as the optimizers do.
@@ -42,7 +42,9 @@ class Penalty:
     def params(self):
         """The numbers that the formulas take after their first arguments: the float fields."""
         return tuple(
-            float(getattr(self, f.name)) for f in dataclasses.fields(self) if f.type in (float, "float")
+            float(getattr(self, f.name))
+            for f in dataclasses.fields(self)
+            if f.type in (float, "float")
         )
 
     @property

@@ -51,9 +51,7 @@ class _Shrink:
             return _Shrink(self.l1, self.quadratic + penalty.lam, self.lower)
         if isinstance(penalty, ElasticNet):
             l1 = penalty.lam * penalty.l1_ratio
-            return _Shrink(
-                self.l1 + l1, self.quadratic + (penalty.lam - l1) / 2, self.lower
-            )
+            return _Shrink(self.l1 + l1, self.quadratic + (penalty.lam - l1) / 2, self.lower)
         return _Shrink(self.l1, self.quadratic, 0.0)
 
 
@@ -88,7 +86,7 @@ def plan(penalty):
         names = " + ".join(type(p).__name__ for p in parts)
         raise ValueError(
             f"penalty {names}: the prox of this sum is not known; combine L1, L2, ElasticNet, "
-            "NonNegative, WeightDecay and at most one group penalty, or write the sum as one penalty"
+            "NonNegative, WeightDecay and one group penalty at most, or write it as one penalty"
         )
     group = groups[0] if groups else None
     if own:
@@ -106,4 +104,3 @@ def plan(penalty):
     if total.l1 == 0.0 and total.lower == -math.inf:
         return Plan(decay, no_prox, (), group, total.quadratic)
     return Plan(decay, _shrink_prox, (total.l1, 0.0, total.lower), group, total.quadratic)
-

@@ -24,14 +24,16 @@ def _members(groups, shape):
         along = np.arange(shape[axis]).reshape((-1,) + (1,) * (len(shape) - axis - 1))
         labels = np.broadcast_to(along, shape).reshape(-1)
     if labels.size != math.prod(shape):
-        raise ShapeError(f"groups: expected {math.prod(shape)} labels for {shape}, got {labels.size}")
+        raise ShapeError(
+            f"groups: expected {math.prod(shape)} labels for {shape}, got {labels.size}"
+        )
     order = np.argsort(labels, kind="stable").astype(np.int64)
     sizes = np.unique(labels, return_counts=True)[1].astype(np.int64)
     return order, np.cumsum(sizes) - sizes, sizes
 
 
 class _GroupPenalty(Penalty):
-    """`groups` is "out" (one group for each output: a row of a Linear's weight, a filter), "in" (one
+    """`groups`: "out" (a group for each output: a row of a Linear's weight, a filter), "in" (a group
     for each input), "channel" (the same as "out"), or an integer array of w's shape."""
 
     kernel = None
@@ -92,8 +94,8 @@ class _GroupPenalty(Penalty):
 class GroupLasso(_GroupPenalty):
     """Omega(w) = lam * sum_g sqrt(size_g) * ||w_g||: whole groups become exactly zero.
 
-    prox: w_g = v_g * max(1 - step * lam * sqrt(size_g) / ||v_g||, 0). With a step for each entry the
-    norm of w_g solves a scalar equation (`kernels.group`).
+    prox: w_g = v_g * max(1 - step * lam * sqrt(size_g) / ||v_g||, 0). With a step for each entry
+    the norm of w_g solves a scalar equation (`kernels.group`).
 
     Parameters
     ----------
@@ -133,17 +135,23 @@ class GroupLasso(_GroupPenalty):
         """lam * sqrt(size_g) * w_g / ||w_g||, and 0 for a group that is zero."""
         w = numbers(w)
         norms = self.norms(w)
-        scale = np.divide(self.lam * self._weights(w), norms, where=norms > 0, out=np.zeros_like(norms))
+        scale = np.divide(
+            self.lam * self._weights(w), norms, where=norms > 0, out=np.zeros_like(norms)
+        )
         return (w * self.spread(scale, w.shape)).astype(w.dtype)
 
     def subdiff_distance(self, w, grad):
-        """Per entry; at a zero group the excess of ||grad_g|| over its bound, shared along grad_g."""
+        """Per entry; at a zero group ||grad_g|| beyond its bound, shared along grad_g."""
         w, grad = numbers(w), numbers(grad)
         norms = self.norms(grad)
         bound = self.lam * self._weights(w)
-        excess = np.divide(np.maximum(norms - bound, 0), norms, where=norms > 0, out=np.zeros_like(norms))
+        excess = np.divide(
+            np.maximum(norms - bound, 0), norms, where=norms > 0, out=np.zeros_like(norms)
+        )
         alive = self.spread(self.norms(w), w.shape) > 0
-        return np.where(alive, np.abs(self.grad(w) + grad), np.abs(grad) * self.spread(excess, w.shape))
+        return np.where(
+            alive, np.abs(self.grad(w) + grad), np.abs(grad) * self.spread(excess, w.shape)
+        )
 
     def lam_max(self, grad):
         grad = numbers(grad)
@@ -154,8 +162,8 @@ class GroupLasso(_GroupPenalty):
 class MaxNorm(_GroupPenalty):
     """The constraint ||w_g|| <= limit, one group for each output unit unless told otherwise.
 
-    prox: the projection, in the metric of `step`; with equal steps w_g = v_g * limit / ||v_g|| where
-    ||v_g|| exceeds it.
+    prox: the projection, in the metric of `step`; with equal steps w_g = v_g * limit / ||v_g||
+    where ||v_g|| exceeds it.
 
     References
     ----------

@@ -131,7 +131,9 @@ class Team:
     def _start(self):
         control = np.zeros(loop.control_words(self.threads), np.int64)
         control[loop.YIELD], control[loop.SPINS] = _yield_address(), SPINS
-        row = _row(address(control), _entry(loop.run_team) and loop.run_team.entry(_INT64), control.size)
+        row = _row(
+            address(control), _entry(loop.run_team) and loop.run_team.entry(_INT64), control.size
+        )
         self._wake = [threading.Lock() for _ in range(self.threads)]
         for i in range(1, self.threads):
             self._wake[i].acquire()
@@ -174,7 +176,9 @@ def _default_threads():
     asked = os.environ.get("MICROREG_NUM_THREADS") or os.environ.get("OMP_NUM_THREADS")
     if asked and asked.isdigit() and int(asked) > 0:
         return min(int(asked), 63)
-    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(), 63)
+    return min(
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(), 63
+    )
 
 
 def _after_fork():

@@ -30,7 +30,7 @@ class Program:
         self.table = np.zeros((len(self.launches), WIDTH), np.int64)
         self._held = {}  # arrays bound since: they must outlive the next run
         self.work = 0
-        for row, (kernel, args) in zip(self.table, self.launches):
+        for row, (kernel, args) in zip(self.table, self.launches, strict=True):
             kernel.check(args)
             arrays = args[: kernel.n_arrays]
             sizes = [arrays[i].shape[axis] for i, axis in kernel.sizes]

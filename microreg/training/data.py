@@ -12,7 +12,9 @@ def pair(data, dtype, who):
     try:
         X, y = data
     except (TypeError, ValueError):
-        raise TypeError(f"{who}: expected data as a pair (X, y), got {type(data).__name__}") from None
+        raise TypeError(
+            f"{who}: expected data as a pair (X, y), got {type(data).__name__}"
+        ) from None
     X, y = inputs(X, dtype, who), _convert(y, dtype)
     if not y.ndim or len(X) != len(y):
         raise ShapeError(f"{who}: expected as many targets as rows, got X {X.shape}, y {y.shape}")
@@ -28,13 +30,17 @@ def inputs(X, dtype, who):
         raise ShapeError(f"{who}: expected X with rows, got a single number")
     if X.dtype.kind == "f" and not np.isfinite(X).all():
         row = int(np.argwhere(~np.isfinite(X))[0][0])
-        raise ValueError(f"{who}: X holds NaN or infinity, first in row {row}; clean the data first")
+        raise ValueError(
+            f"{who}: X holds NaN or infinity, first in row {row}; clean the data first"
+        )
     return X
 
 
 def _convert(values, dtype):
     array = values.data if isinstance(values, Tensor) else as_array(np.asarray(values))
-    return np.ascontiguousarray(array.astype(dtype, copy=False) if array.dtype.kind == "f" else array)
+    return np.ascontiguousarray(
+        array.astype(dtype, copy=False) if array.dtype.kind == "f" else array
+    )
 
 
 def batches(n, size, shuffle):
