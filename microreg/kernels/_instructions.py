@@ -48,6 +48,11 @@ def _maximum(typingctx, a, b):
 
 
 @intrinsic
+def _minimum(typingctx, a, b):
+    return a(a, a), lambda context, builder, sig, args: _llvm(builder, "minimum", *args)
+
+
+@intrinsic
 def _float_bits(typingctx, v):
     kind = types.int32 if v == types.float32 else types.int64
 
@@ -168,6 +173,7 @@ overload(_native.polynomial)(
 )
 overload(_native.rint)(lambda v: lambda v: _rint(v))
 overload(_native.maximum)(lambda a, b: lambda a, b: _maximum(a, b))
+overload(_native.minimum)(lambda a, b: lambda a, b: _minimum(a, b))
 overload(_native.float_bits)(lambda v: lambda v: _float_bits(v))
 overload(_native.bits_float)(lambda i: lambda i: _bits_float(i))
 overload(_native.values, prefer_literal=True)(

@@ -30,6 +30,11 @@ def maximum(a, b):
     return type(a)(np.maximum(a, b))
 
 
+def minimum(a, b):
+    """The smaller of a and b; NaN if either is."""
+    return type(a)(np.minimum(a, b))
+
+
 def float_bits(v):
     """The bits of a float32 as int32, of a float64 as int64."""
     return v.view(np.int32) if isinstance(v, np.float32) else np.float64(v).view(np.int64)

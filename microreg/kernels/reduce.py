@@ -7,7 +7,7 @@ for any number of threads. Totals are float64 whatever the element type.
 import numpy as np
 
 from ._jit import kernel
-from ._native import maximum
+from ._native import maximum, minimum
 
 
 @kernel("x[n] -> partial:float64[blocks]", split="n")
@@ -93,5 +93,5 @@ def min_rows(x, out):
     for i in range(x.shape[0]):
         best = x.dtype.type(np.inf)
         for j in range(x.shape[1]):
-            best = -maximum(-best, -x[i, j])
+            best = minimum(best, x[i, j])
         out[i] = best
