@@ -37,6 +37,7 @@ class Recipe:
     norm: object = None
     dropout: float = 0.0
     penalty: object = None
+    in_loss: bool = False
     callbacks: object = field(default=lambda: ())
 
     def model(self):
@@ -50,13 +51,26 @@ class Recipe:
                 layers.append(nn.Dropout(self.dropout))
             width = HIDDEN
         model = nn.Sequential(*layers, nn.Linear(width, 10))
-        return mr.attach(model, self.penalty) if self.penalty else model
+        return mr.attach(model, self.penalty) if self.penalty and not self.in_loss else model
+
+    def loss(self, model):
+        """Cross-entropy, with the penalty added to it if it is not left to the optimizer."""
+        if not self.in_loss:
+            return nn.functional.cross_entropy
+        weights = [p for p in model.parameters() if p.ndim == 2]
+
+        def loss(output, target):
+            size = sum(w.abs().sum() for w in weights)
+            return nn.functional.cross_entropy(output, target) + self.penalty.lam * size
+
+        return loss
 
 
 RECIPES = [
     Recipe("none"),
     Recipe("L2", penalty=L2(1e-3)),
     Recipe("L1", penalty=L1(1e-3)),
+    Recipe("L1 in the loss", penalty=L1(1e-3), in_loss=True),
     Recipe("elastic net", penalty=ElasticNet(2e-3, l1_ratio=0.5)),
     Recipe("group lasso", penalty=GroupLasso(1.5e-3, groups="out")),
     Recipe("batch norm", norm=nn.BatchNorm1d),
@@ -91,6 +105,7 @@ def train(recipe, seed):
         model,
         train_data,
         val=test_data,
+        loss=recipe.loss(model),
         optimizer=optim.Adam(model.parameters(), lr=LR),
         epochs=EPOCHS,
         batch_size=BATCH,
@@ -129,7 +144,8 @@ def compare(seeds):
 
 
 def draw_curves(results):
-    """Training and test loss over the epochs, a panel for each recipe."""
+    """Training and test loss over the epochs, a panel for each recipe but L1 in the loss."""
+    results = {name: runs for name, runs in results.items() if name != "L1 in the loss"}
     figure, axes = plt.subplots(3, 3, figsize=(10, 8), sharex=True, sharey=True)
     for axis, (name, runs) in zip(axes.flat, results.items(), strict=True):
         for i, (_, history, _) in enumerate(runs):
@@ -152,7 +168,7 @@ def draw_curves(results):
 
 def draw_weights(results):
     """The first layer's weights, a row for each hidden unit; exact zeros are grey."""
-    figure, axes = plt.subplots(3, 3, figsize=(10, 9.5))
+    figure, axes = plt.subplots(2, 5, figsize=(14, 6.5))
     colours = plt.get_cmap("RdBu_r").with_extremes(bad="0.8")
     for axis, (name, runs) in zip(axes.flat, results.items(), strict=True):
         weight = runs[0][2][0].weight.data
