@@ -272,8 +272,8 @@ def proxcheck(penalty, points=None, steps=(0.05, 0.7, 3.0), rng=0, raise_excepti
         points = np.concatenate([np.linspace(-4, 4, 37), [0.0, 1e-3, -1e-3, 0.7]])
         points = points if hasattr(penalty, "prox_1d") else rng.normal(size=(5, 4)) * 2
     v = np.asarray(points, np.float64)
-    for step in steps:
-        problem = _better(penalty, v, step, rng)
+    for step in (0.0, *steps):
+        problem = _better(penalty, v, step, rng) if step else _moved(penalty, v)
         if problem:
             if raise_exception:
                 raise GradcheckError(f"proxcheck: {penalty}: step {step}: {problem}")
@@ -309,18 +309,28 @@ def _better(penalty, v, step, rng):
                 f"v = {v.flat[i]:.6g} gives w = {w.flat[i]:.6g} with objective {best:.9g}, but w = "
                 f"{other.flat[i]:.6g} gives {objective(other):.9g}"
             )
-    return _wrong_slope(penalty, v + 0.01 * rng.standard_normal(v.shape))
+    return _wrong_slope(penalty, v + 0.01 * rng.standard_normal(v.shape), rng)
 
 
-def _wrong_slope(penalty, w):
-    """Compare grad with a difference of value, for a penalty that has one."""
+def _moved(penalty, v):
+    """A sentence about a prox with step 0 that moves a point where the penalty is finite."""
+    w = penalty.prox(v, 0.0)
+    i = int(np.argmax(np.abs(w - v)))
+    if math.isfinite(penalty.value(v)) and abs(w.flat[i] - v.flat[i]) > 1e-12 * abs(v.flat[i]):
+        return f"expected v itself, but v = {v.flat[i]:.6g} gives w = {w.flat[i]:.6g}"
+    return None
+
+
+def _wrong_slope(penalty, w, rng):
+    """Compare grad with a difference of value in a random direction, for a penalty that has one."""
     try:
         slope = penalty.grad(w)
     except TypeError:
         return None
-    direction = np.ones_like(w)
+    direction = rng.standard_normal(w.shape)
     numeric = (penalty.value(w + 1e-7 * direction) - penalty.value(w - 1e-7 * direction)) / 2e-7
     analytic = float((slope * direction).sum())
-    if abs(numeric - analytic) > 1e-5 * max(1.0, float(np.abs(slope).sum())):
+    rounding = 1e-8 * abs(penalty.value(w))
+    if abs(numeric - analytic) > 1e-5 * float(np.abs(slope).sum()) + rounding:
         return f"grad gives a slope of {analytic:.9g}, value one of {numeric:.9g}"
     return None

@@ -17,6 +17,7 @@ from ._jit import kernel
 
 _SIGNATURE = "params[k] steps[n] order:int64[n] starts:int64[g] sizes:int64[g] weights[g] -> w[n]"
 NEWTON = 60  # iterations at most; a handful suffice
+TINY = 1e-300  # a norm to start from, so that 0 / (0 + norm) is 0 where a step is 0
 
 
 @kernel(_SIGNATURE, split="g", block=64)
@@ -29,21 +30,23 @@ def group_lasso(params, steps, order, starts, sizes, weights, w):
     for k in range(sizes.size):
         lam = float(params[0]) * float(weights[k])
         members = order[starts[k] : starts[k] + sizes[k]]
-        dual, norm, longest = 0.0, 0.0, 0.0
+        dual, norm, longest, r = 0.0, 0.0, 0.0, TINY
         for j in range(members.size):
             i = members[j]
             s = float(steps[i])
             c = 1.0 / (1.0 + 2.0 * s * quadratic)
             v = float(w[i]) * c
-            dual += (v / (s * c)) ** 2
+            dual += (v / (s * c)) ** 2 if v != 0.0 else 0.0  # 0 / 0 where a step is 0
             norm += v * v
             longest = s * c if s * c > longest else longest
+            r = abs(v) - s * c * lam if abs(v) - s * c * lam > r else r
         if math.sqrt(dual) <= lam:
             for j in range(members.size):
                 w[members[j]] = 0
         elif lam > 0 or quadratic > 0:
-            r = math.sqrt(norm) - lam * longest
-            r = r if r > 0.0 else 0.0
+            # two bounds from below: no term of the sum exceeds 1; no step exceeds the longest
+            shortest = math.sqrt(norm) - lam * longest
+            r = shortest if shortest > r else r
             for _ in range(NEWTON):
                 total, slope = 0.0, 0.0
                 for j in range(members.size):

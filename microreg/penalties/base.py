@@ -131,7 +131,7 @@ class SeparablePenalty(Penalty):
     def lam_max(self, grad):
         """From where -grad lies between the one-sided slopes at 0, which are linear in `lam`."""
         slope = dataclasses.replace(self, lam=1.0).grad(np.array([np.nextafter(0.0, 1.0)]))[0]
-        if slope <= 0:
+        if slope < np.finfo(float).tiny:  # a quadratic's slope there is no kink
             return super().lam_max(grad)
         return float(np.abs(numbers(grad)).max() / slope)
 

@@ -184,12 +184,13 @@ class MaxNorm(_GroupPenalty):
         return 0.0 if (self.norms(w) <= self.limit + slack).all() else math.inf
 
     def subdiff_distance(self, w, grad):
-        """The normal cone: 0 inside; on the boundary the ray along w_g."""
+        """The normal cone: 0 inside, the ray along w_g on the boundary, everything if limit is 0."""
         w, grad = numbers(w), numbers(grad)
         norms = self.norms(w)
         order, starts, _ = self.members(w.shape)
         inner = np.add.reduceat((w * grad).reshape(-1).astype(np.float64)[order], starts)
         edge = norms >= self.limit * (1 - 1e-6)
-        along = np.where(edge, np.minimum(inner, 0), 0) / np.maximum(norms, 1e-300) ** 2
-        distance = np.abs(grad - w * self.spread(along, w.shape))
+        out = np.zeros_like(norms)
+        along = np.divide(np.minimum(inner, 0), norms**2, where=edge & (norms > 0), out=out)
+        distance = np.abs(grad - w * self.spread(along, w.shape)) * (self.limit > 0)
         return np.where(self.spread(norms, w.shape) > self.limit * (1 + 1e-6), np.inf, distance)

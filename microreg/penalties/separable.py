@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..kernels._jit import scalar
-from .base import Penalty, SeparablePenalty, check_numbers, numbers
+from .base import Penalty, SeparablePenalty, check_numbers, numbers, steps_like
 
 
 @scalar
@@ -190,7 +190,7 @@ class WeightDecay(Penalty):
     def prox(self, v, step):
         """The shrinkage itself: v * (1 - step * lam)."""
         v = numbers(v)
-        return v * (1 - step * v.dtype.type(self.lam))
+        return v * (1 - steps_like(step, v) * v.dtype.type(self.lam))
 
     def subdiff_distance(self, w, grad):
         """A fixed point of a decayed SGD step has -grad = lam * w."""
