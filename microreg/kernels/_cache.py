@@ -56,20 +56,49 @@ def _fingerprint():
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.name.encode() + path.read_bytes())
     versions = [metadata.version(name) for name in ("numba", "llvmlite")]
-    digest.update(repr((versions, cpu(), features())).encode())
+    portable = os.environ.get("MICROREG_PORTABLE", "0") != "0"
+    digest.update(repr((versions, cpu(), features(), portable)).encode())
     return digest.hexdigest()[:16]
 
 
 def address(kernel, dtype):
     """The address of `kernel`'s entry for element type `dtype`: from disk, or compiled now."""
-    name = "-".join(filter(None, (kernel.name, kernel.key, dtype.name)))
-    code = _read(folder() / f"{name}.o")
-    if code is None:
+    for needed in kernel.needs:
+        needed.link(dtype)
+
+    def compile():
         from . import _lower  # numba, half a second: only when there is something to compile
 
-        code = _machine().emit_object(_lower.module(kernel, dtype))
+        return _lower.module(kernel, dtype)
+
+    name = "-".join(filter(None, (kernel.name, kernel.key, dtype.name)))
+    return engine(name, compile).get_function_address(SYMBOL)
+
+
+def engine(name, compile):
+    """The loaded machine code of this name: from disk, or of the LLVM module that `compile` makes.
+
+    It lives for ever, since its functions may be called from anywhere.
+    """
+    code = _read(folder() / f"{name}.o")
+    if code is None:
+        code = _machine().emit_object(compile())
         _write(folder() / f"{name}.o", code)
-    return _load(name, code)
+    made = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine())
+    made.add_object_file(llvm.ObjectFileRef.from_data(code))
+    made.finalize_object()
+    _engines.append((name, made))
+    return made
+
+
+def symbol(name, dtype):
+    """The name under which other machine code calls a function for element type `dtype`."""
+    return f"microreg_{name}_{dtype}"
+
+
+def define(symbol, address):
+    """Let machine code that is loaded from now on call the function at `address` by name."""
+    llvm.add_symbol(symbol, address)
 
 
 def _read(path):
@@ -103,16 +132,8 @@ def _write(path, code):
         )
 
 
-_engines = []  # machine code lives as long as its engine: for ever
+_engines = []
 _warned = set()
-
-
-def _load(name, code):
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine())
-    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-    engine.finalize_object()
-    _engines.append((name, engine))
-    return engine.get_function_address(SYMBOL)
 
 
 def _warn(message):

@@ -2,9 +2,13 @@
 
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, overload
+from numba.core import cgutils
+from numba.core.imputils import lower_constant
+from numba.extending import intrinsic, models, overload, register_model, typeof_impl
 
 from . import _native
+from ._cache import symbol
+from ._jit import Kernel
 
 I64 = ir.IntType(64)
 POINTER = I64.as_pointer()
@@ -28,11 +32,17 @@ def _fma(typingctx, a, b, c):
 @intrinsic
 def _polynomial(typingctx, v, coefficients):
     def generate(context, builder, sig, args):
-        c = [builder.extract_value(args[1], i) for i in range(coefficients.count)]
-        value = c[-1]
-        for term in c[-2::-1]:
-            value = _llvm(builder, "fma", value, args[0], term)
-        return value
+        def evaluate(v, c):
+            if len(c) > 12:
+                square = builder.fmul(v, v)
+                return _llvm(builder, "fma", evaluate(square, c[1::2]), v, evaluate(square, c[::2]))
+            value = c[-1]
+            for term in c[-2::-1]:
+                value = _llvm(builder, "fma", value, v, term)
+            return value
+
+        terms = [builder.extract_value(args[1], i) for i in range(coefficients.count)]
+        return evaluate(args[0], terms)
 
     return v(v, coefficients), generate
 
@@ -140,6 +150,50 @@ def _call(typingctx, entry, row, tid, nt):
     return types.void(*[types.int64] * 4), generate
 
 
+class KernelType(types.Opaque):
+    """A kernel as a constant of another."""
+
+    def __init__(self, kernel):
+        self.kernel = kernel
+        super().__init__(f"Kernel({kernel.name})")
+
+
+register_model(KernelType)(models.OpaqueModel)
+typeof_impl.register(Kernel)(lambda value, context: KernelType(value))
+lower_constant(KernelType)(
+    lambda context, builder, kind, value: context.get_dummy_value()
+)
+
+
+@intrinsic
+def _invoke(typingctx, kernel, arguments, tid, nt):
+    callee = kernel.kernel
+
+    def generate(context, builder, sig, args):
+        arrays = []
+        row = []
+        for i, kind in enumerate(arguments.types):
+            value = builder.extract_value(args[1], i)
+            if isinstance(kind, types.Array):
+                arrays.append(context.make_array(kind)(context, builder, value))
+                value = builder.ptrtoint(arrays[-1].data, I64)
+            row.append(value)
+        for i, axis in callee.sizes:
+            flat = len(callee.signature.arrays[i].dims) == 1
+            shape = arrays[i].shape
+            row.append(arrays[i].nitems if flat else builder.extract_value(shape, axis))
+        place = cgutils.alloca_once(builder, I64, size=len(row))
+        for i, value in enumerate(row):
+            builder.store(value, builder.gep(place, [ir.Constant(I64, i)]))
+        name = symbol(callee.name, arguments.types[0].dtype)
+        kind = ir.FunctionType(ir.VoidType(), [POINTER, I64, I64])
+        function = cgutils.get_or_insert_function(builder.module, kind, name)
+        builder.call(function, [place, *args[2:]])
+        return context.get_dummy_value()
+
+    return types.void(kernel, arguments, tid, nt), generate
+
+
 @intrinsic
 def _call_plain(typingctx, function):
     def generate(context, builder, sig, args):
@@ -186,6 +240,11 @@ overload(_native.add)(lambda place, amount: lambda place, amount: _add(place, am
 overload(_native.exchange)(lambda place, value: lambda place, value: _exchange(place, value))
 overload(_native.call)(
     lambda entry, row, tid, nt: lambda entry, row, tid, nt: _call(entry, row, tid, nt)
+)
+overload(_native.invoke)(
+    lambda kernel, arguments, tid, nt: lambda kernel, arguments, tid, nt: _invoke(
+        kernel, arguments, tid, nt
+    )
 )
 overload(_native.call_plain)(lambda function: lambda function: _call_plain(function))
 overload(_native.pause)(lambda: lambda: _pause())

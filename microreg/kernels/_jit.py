@@ -54,7 +54,7 @@ def by_type(float32, float64):
     return formula
 
 
-def kernel(signature, split=None, block=BLOCK, grain=GRAIN):
+def kernel(signature, split=None, block=BLOCK, grain=GRAIN, needs=()):
     """Declare a kernel; see the module's docstring.
 
     Parameters
@@ -66,18 +66,22 @@ def kernel(signature, split=None, block=BLOCK, grain=GRAIN):
     block : int
         Elements per block.
     grain : int
-        The product of all dimensions below which one thread runs.
+        The product of all dimensions below which one thread runs; those of `scratch` not counted.
+    needs : tuple
+        What the function calls beside formulas: kernels (see `_native.invoke`) and other things
+        with a method `link(dtype)`.
     """
-    return lambda function: Kernel(function, signature, split, block, grain)
+    return lambda function: Kernel(function, signature, split, block, grain, needs=needs)
 
 
 class Kernel:
     """A declared kernel. `entry(dtype)` is the address of its machine code."""
 
-    def __init__(self, function, signature, split, block, grain, key=""):
+    def __init__(self, function, signature, split, block, grain, key="", needs=()):
         self.name = function.__name__
         self.function, self.signature = function, Signature(signature)
         self.split, self.block, self.grain, self.key = split, block, grain, key
+        self.needs = needs
         code = function.__code__
         names = list(code.co_varnames[: code.co_argcount])
         if names != self.signature.names:
@@ -87,6 +91,7 @@ class Kernel:
         arrays = self.signature.arrays
         self.n_arrays = len(arrays)
         self.sizes = [(i, axis) for _, i, axis in self.signature.dims]
+        self.counted = sum(arrays[i].name != "scratch" for i, _ in self.sizes)
         self._typed = next((i for i, a in enumerate(arrays) if a.dtype == ELEMENT), None)
         kinds = ["q" if s.dtype == "int64" else "d" for s in self.signature.scalars]
         self.pack = struct.Struct(
@@ -112,6 +117,14 @@ class Kernel:
         except KeyError:
             self._entries[dtype] = address = _cache.address(self, dtype)
             return address
+
+    def link(self, dtype):
+        """Let kernels that are loaded from now on call this one."""
+        _cache.define(_cache.symbol(self.name, dtype), self.entry(dtype))
+
+    def work(self, sizes):
+        """The product of all dimensions, in the order of `sizes`, without those of scratch."""
+        return math.prod(sizes[: self.counted])
 
     def check(self, args):
         """Raise where an argument is not what the signature says: a wrong one would be a crash."""

@@ -13,7 +13,7 @@ from numba import types
 from numba.extending import intrinsic, overload, register_jitable
 from numba.np import arrayobj
 
-from . import _instructions  # noqa: F401  gives the functions of _native their machine form
+from . import _instructions, _simd_calls  # noqa: F401  machine forms of _native's functions
 from ._cache import SYMBOL
 from ._jit import SCALARS
 from ._spec import ELEMENT
@@ -55,7 +55,7 @@ define void @{symbol}(ptr %row, i64 %tid, i64 %nt) {{
   ret void
 }}
 """
-_LIBM = re.compile(r"llvm\.|(sqrt|exp|log|pow|fabs|floor|ceil|mem(cpy|set|move))f?$")
+_LIBM = re.compile(r"llvm\.|microreg_|(sqrt|exp|log|pow|fabs|floor|ceil|mem(cpy|set|move))f?$")
 
 
 def _refuse_foreign_calls(kernel, made):

@@ -13,7 +13,13 @@ def fma(a, b, c):
 
 
 def polynomial(v, coefficients):
-    """c[0] + c[1] v + c[2] v^2 + ... for a constant tuple c, by Horner's rule."""
+    """c[0] + c[1] v + c[2] v^2 + ... for a constant tuple c, by Horner's rule.
+
+    Above degree 11 the even and the odd powers apart: half as many steps wait for each other.
+    """
+    if len(coefficients) > 12:
+        even, odd = coefficients[::2], coefficients[1::2]
+        return fma(polynomial(v * v, odd), v, polynomial(v * v, even))
     value = coefficients[-1]
     for c in coefficients[-2::-1]:
         value = fma(value, v, c)
@@ -78,6 +84,18 @@ def exchange(place, value):
 def call(entry, row, tid, nt):
     """Run the kernel whose entry is at address `entry` on the arguments at address `row`."""
     raise NotImplementedError("only in compiled code")
+
+
+def invoke(kernel, arguments, tid, nt):
+    """Run thread `tid`'s part of a kernel that the caller `needs`: (arrays..., scalars...).
+
+    Where the kernel expects one axis, an array with more is handed over flat.
+    """
+    flat = [
+        value.reshape(-1) if len(spec.dims) == 1 else value
+        for spec, value in zip(kernel.signature.arrays, arguments, strict=False)
+    ]
+    kernel.function(*flat, *arguments[len(flat) :], tid, nt)
 
 
 def call_plain(function):

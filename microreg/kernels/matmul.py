@@ -6,111 +6,103 @@
     linear      out = activation(x @ weight.T + bias)
     batch_*     the same for each item of a leading axis
 
-Every entry of `out` is one sum over k in ascending order: the bits depend on the shape alone.
-With k = 0 the products are zeros.
+They only say how a and b lie in memory; the work is done by `_gemm.py`. With k = 0 the sums are 0.
 """
 
+from ._gemm import NO_BIAS, gemm, scratch_words
 from ._jit import kernel
+from ._native import invoke
 
-GRAIN = 1 << 22  # multiply-adds below which one thread is faster: about 50 us
+__all__ = [
+    "batch_matmul_nn",
+    "batch_matmul_nt",
+    "batch_matmul_tn",
+    "linear",
+    "matmul_nn",
+    "matmul_nt",
+    "matmul_tn",
+    "scratch_words",
+]
+HOW = {
+    "split": "threads",
+    "grain": 1 << 22,  # multiply-adds below which one thread is faster: about 50 us
+    "needs": (gemm,),
+}
+# the last arguments of gemm: sizes m, k, n; steps of a along m and along k; whether b lies
+# transposed; what follows the sums
 
 
-def scratch_words(dtype):
-    """How many elements of scratch memory each thread needs."""
-    return 1
-
-
-@kernel("a[m,k] b[k,n] -> out[m,n] scratch[threads,words]; tid nt", split="threads", grain=GRAIN)
+@kernel("a[m,k] b[k,n] -> out[m,n] scratch[threads,words]; tid nt", **HOW)
 def matmul_nn(a, b, out, scratch, tid, nt):
     """out = a @ b."""
-    for i in range(tid, a.shape[0], nt):
-        for j in range(b.shape[1]):
-            out[i, j] = type(out[i, j])(0)
-        for p in range(a.shape[1]):
-            for j in range(b.shape[1]):
-                out[i, j] += a[i, p] * b[p, j]
+    m, k = a.shape
+    n = b.shape[1]
+    words = scratch[tid]
+    args = (a, b, words, out, words, m, k, n, k, 1, 0, NO_BIAS)
+    invoke(gemm, args, tid, nt)
 
 
-@kernel("a[m,k] b[n,k] -> out[m,n] scratch[threads,words]; tid nt", split="threads", grain=GRAIN)
+@kernel("a[m,k] b[n,k] -> out[m,n] scratch[threads,words]; tid nt", **HOW)
 def matmul_nt(a, b, out, scratch, tid, nt):
     """out = a @ b.T."""
-    for i in range(tid, a.shape[0], nt):
-        for j in range(b.shape[0]):
-            out[i, j] = type(out[i, j])(0)
-            for p in range(a.shape[1]):
-                out[i, j] += a[i, p] * b[j, p]
+    m, k = a.shape
+    n = b.shape[0]
+    words = scratch[tid]
+    args = (a, b, words, out, words, m, k, n, k, 1, 1, NO_BIAS)
+    invoke(gemm, args, tid, nt)
 
 
-@kernel("a[k,m] b[k,n] -> out[m,n] scratch[threads,words]; tid nt", split="threads", grain=GRAIN)
+@kernel("a[k,m] b[k,n] -> out[m,n] scratch[threads,words]; tid nt", **HOW)
 def matmul_tn(a, b, out, scratch, tid, nt):
     """out = a.T @ b."""
-    for i in range(tid, a.shape[1], nt):
-        for j in range(b.shape[1]):
-            out[i, j] = type(out[i, j])(0)
-        for p in range(a.shape[0]):
-            for j in range(b.shape[1]):
-                out[i, j] += a[p, i] * b[p, j]
+    k, m = a.shape
+    n = b.shape[1]
+    words = scratch[tid]
+    args = (a, b, words, out, words, m, k, n, 1, m, 0, NO_BIAS)
+    invoke(gemm, args, tid, nt)
 
 
 @kernel(
     "x[m,k] weight[n,k] bias[n] -> out[m,n] scratch[threads,words]; activation:int64 tid nt",
-    split="threads",
-    grain=GRAIN,
+    **HOW,
 )
 def linear(x, weight, bias, out, scratch, activation, tid, nt):
-    """out = x @ weight.T + bias, then max(0, .) where activation is 1."""
-    for i in range(tid, x.shape[0], nt):
-        for j in range(weight.shape[0]):
-            total = type(out[i, j])(0)
-            for p in range(x.shape[1]):
-                total += x[i, p] * weight[j, p]
-            total += bias[j]
-            zero = type(total)(0)
-            out[i, j] = zero if activation == 1 and total <= zero else total
+    """out = x @ weight.T + bias; activation 1 is max(0, .), 0 none."""
+    m, k = x.shape
+    n = weight.shape[0]
+    words = scratch[tid]
+    args = (x, weight, bias, out, words, m, k, n, k, 1, 1, activation)
+    invoke(gemm, args, tid, nt)
 
 
-@kernel(
-    "a[batch,m,k] b[batch,k,n] -> out[batch,m,n] scratch[threads,words]; tid nt",
-    split="threads",
-    grain=GRAIN,
-)
+@kernel("a[batch,m,k] b[batch,k,n] -> out[batch,m,n] scratch[threads,words]; tid nt", **HOW)
 def batch_matmul_nn(a, b, out, scratch, tid, nt):
     """out[s] = a[s] @ b[s]."""
-    for s in range(tid, a.shape[0], nt):
-        for i in range(a.shape[1]):
-            for j in range(b.shape[2]):
-                out[s, i, j] = type(out[s, i, j])(0)
-            for p in range(a.shape[2]):
-                for j in range(b.shape[2]):
-                    out[s, i, j] += a[s, i, p] * b[s, p, j]
+    batch, m, k = a.shape
+    n = b.shape[2]
+    words = scratch[tid]
+    for s in range(tid, batch, nt):
+        args = (a[s], b[s], words, out[s], words, m, k, n, k, 1, 0, NO_BIAS)
+        invoke(gemm, args, 0, 1)
 
 
-@kernel(
-    "a[batch,m,k] b[batch,n,k] -> out[batch,m,n] scratch[threads,words]; tid nt",
-    split="threads",
-    grain=GRAIN,
-)
+@kernel("a[batch,m,k] b[batch,n,k] -> out[batch,m,n] scratch[threads,words]; tid nt", **HOW)
 def batch_matmul_nt(a, b, out, scratch, tid, nt):
     """out[s] = a[s] @ b[s].T."""
-    for s in range(tid, a.shape[0], nt):
-        for i in range(a.shape[1]):
-            for j in range(b.shape[1]):
-                out[s, i, j] = type(out[s, i, j])(0)
-                for p in range(a.shape[2]):
-                    out[s, i, j] += a[s, i, p] * b[s, j, p]
+    batch, m, k = a.shape
+    n = b.shape[1]
+    words = scratch[tid]
+    for s in range(tid, batch, nt):
+        args = (a[s], b[s], words, out[s], words, m, k, n, k, 1, 1, NO_BIAS)
+        invoke(gemm, args, 0, 1)
 
 
-@kernel(
-    "a[batch,k,m] b[batch,k,n] -> out[batch,m,n] scratch[threads,words]; tid nt",
-    split="threads",
-    grain=GRAIN,
-)
+@kernel("a[batch,k,m] b[batch,k,n] -> out[batch,m,n] scratch[threads,words]; tid nt", **HOW)
 def batch_matmul_tn(a, b, out, scratch, tid, nt):
     """out[s] = a[s].T @ b[s]."""
-    for s in range(tid, a.shape[0], nt):
-        for i in range(a.shape[2]):
-            for j in range(b.shape[2]):
-                out[s, i, j] = type(out[s, i, j])(0)
-            for p in range(a.shape[1]):
-                for j in range(b.shape[2]):
-                    out[s, i, j] += a[s, p, i] * b[s, p, j]
+    batch, k, m = a.shape
+    n = b.shape[2]
+    words = scratch[tid]
+    for s in range(tid, batch, nt):
+        args = (a[s], b[s], words, out[s], words, m, k, n, 1, m, 0, NO_BIAS)
+        invoke(gemm, args, 0, 1)

@@ -9,7 +9,6 @@ kernels cut their work into blocks that depend on shapes alone.
 
 import ctypes
 import functools
-import math
 import os
 import struct
 import threading
@@ -57,7 +56,7 @@ def launch(kernel, *args):
     arrays = args[:count]
     sizes = [arrays[i].shape[axis] for i, axis in kernel.sizes]
     entry = kernel.entry(kernel.dtype(arrays))
-    if _team.threads > 1 and kernel.split is not None and math.prod(sizes) >= kernel.grain:
+    if _team.threads > 1 and kernel.split is not None and kernel.work(sizes) >= kernel.grain:
         row = kernel.pack(entry, 0, *map(address, arrays), *args[count:], *sizes)
         _team.run(np.frombuffer(row, np.int64)[None])
         return

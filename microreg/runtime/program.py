@@ -1,11 +1,10 @@
 """A program: launches in order, lowered once to a table and run many times."""
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 
-from ..kernels._jit import Kernel
+from ..kernels._jit import GRAIN, Kernel
 from ..kernels.interpreter import HEAD
 from . import cpu
 
@@ -39,7 +38,7 @@ class Program:
                 entry, 0, *map(cpu.address, arrays), *args[kernel.n_arrays :], *sizes
             )
             row[: len(packed) // 8] = np.frombuffer(packed, np.int64)
-            self.work += math.prod(sizes)
+            self.work += kernel.work(sizes) * GRAIN // kernel.grain
 
     def bind(self, launch, argument, array):
         """Let an array argument of a launch be another array, of the same shape and dtype."""

@@ -56,7 +56,8 @@ def operands(rng, form, size, dtype, batch=()):
 def as_plain(form, a, b):
     """The operands of a plain product, in float64."""
     a, b = a.astype(np.float64), b.astype(np.float64)
-    return (a.swapaxes(-1, -2) if form[0] == "t" else a), (b.swapaxes(-1, -2) if form[1] == "t" else b)
+    a = a.swapaxes(-1, -2) if form[0] == "t" else a
+    return a, (b.swapaxes(-1, -2) if form[1] == "t" else b)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -1,0 +1,99 @@
+"""The innermost loops of the matrix product: what they compute, and in what sizes.
+
+Each is an ordinary function here, over flat arrays and offsets into them. In compiled kernels
+vector instructions (`_tiles.py`) take its place where the CPU's vector width is known; else, and
+with MICROREG_PORTABLE=1, Numba compiles the functions as they stand.
+"""
+
+import functools
+import os
+import platform
+
+from . import _cache
+
+# vector bytes: rows of a tile, vectors in a row. The sums, a line of b and an entry of a then
+# fill the registers: 32 of them with AVX-512 and NEON, 16 with AVX2
+TILES = {64: (14, 2), 32: (6, 2), 16: (8, 3)}
+PORTABLE = (8, 16, 64)  # rows, lanes and columns of a tile for compiled plain loops
+
+
+@functools.cache
+def vector_bytes():
+    """Bytes in a vector register of this CPU, or None where that is unknown or not wanted."""
+    if os.environ.get("MICROREG_PORTABLE", "0") != "0":
+        return None
+    features = set(_cache.features().split(","))
+    if "+avx512f" in features:
+        return 64
+    if {"+avx2", "+fma"} <= features:
+        return 32
+    return 16 if platform.machine() in ("aarch64", "arm64") else None
+
+
+def tile_shape(array):
+    """Rows of a tile, elements in a vector, columns of a tile, for the dtype of an array."""
+    return shape_of(array.dtype.itemsize)
+
+
+def shape_of(item_bytes):
+    """`tile_shape` for elements of so many bytes."""
+    width = vector_bytes()
+    if width is None:
+        return PORTABLE
+    rows, vectors = TILES[width]
+    lanes = width // item_bytes
+    return rows, lanes, lanes * vectors
+
+
+def tile(rows, columns, depth, a, a_at, a_row, a_step, b, b_at, b_step, c, c_at, c_step, add):
+    """One tile: c[i, j] = sum over p of a(i, p) * b[p, j], p ascending; `add` adds it to c.
+
+    a(i, p) lies at a_at + i * a_row + p * a_step, b[p, j] at b_at + p * b_step + j and c[i, j] at
+    c_at + i * c_step + j. At most as many rows and columns as `tile_shape` says.
+    """
+    for i in range(rows):
+        line = c[c_at + i * c_step :][:columns]
+        if add == 0:
+            for j in range(columns):
+                line[j] = type(line[j])(0)
+        for p in range(depth):
+            factor = a[a_at + i * a_row + p * a_step]
+            values = b[b_at + p * b_step :][:columns]
+            for j in range(columns):
+                line[j] += factor * values[j]
+
+
+def transpose(rows, columns, source, at, step, target, target_at, target_step):
+    """target[p, i] = source[i, p] for at most a vector of rows.
+
+    Whole vectors may be written, and `columns` rounded up to a whole number of them: the target
+    has room.
+    """
+    for p in range(columns):
+        for i in range(rows):
+            target[target_at + p * target_step + i] = source[at + i * step + p]
+
+
+def copy(rows, columns, source, at, step, target, target_at, target_step):
+    """target[p, j] = source[p, j] for at most a vector of columns; whole vectors may be written."""
+    for p in range(rows):
+        for j in range(columns):
+            target[target_at + p * target_step + j] = source[at + p * step + j]
+
+
+FUNCTIONS = (tile, transpose, copy)
+
+
+def link(dtype):
+    """Let kernels over `dtype` call the vector form of the three functions."""
+    if vector_bytes() is not None:
+        engine = _cache.engine(f"tiles-{dtype.name}", functools.partial(_emit, dtype))
+        for function in FUNCTIONS:
+            name = function.__name__
+            _cache.define(_cache.symbol(name, dtype), engine.get_function_address(name))
+
+
+def _emit(dtype):
+    from . import _tiles  # imported only where something must be compiled
+
+    return _tiles.module(dtype, *shape_of(dtype.itemsize))
