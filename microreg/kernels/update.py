@@ -10,8 +10,8 @@ s = lr / (sqrt(v_hat) + eps), a step of its own for each coordinate (Yun, Lozano
 Proximal Gradient Methods for Structured Neural Networks", NeurIPS 2021).
 
 `hyper` begins with [lr, decay, coupled]: decay is decoupled (AdamW), coupled adds coupled * w to
-the gradient (L2 in PyTorch's sense). With `keep` the steps are written for a group prox that follows;
-without it `steps` is not touched.
+the gradient (L2 in PyTorch's sense). With `keep` the steps are written for a group prox that
+follows; without it `steps` is not touched.
 """
 
 import functools
@@ -42,19 +42,24 @@ def _sgd(prox, count, keep):
 
 
 def _momentum(prox, count, keep):
-    """buffer <- fade * buffer + take * g; direction = ahead * g + along * buffer."""
+    """buffer <- fade * buffer + take * g; direction = ahead * g + along * buffer; s = lr * gain.
+
+    A steady gradient g becomes the direction gain * g. With s = lr the penalty would count
+    1 - momentum times what it should.
+    """
 
     def momentum(grad, hyper, params, w, buffer, steps):
-        lr, decay, coupled, fade, take, ahead, along = values(hyper, 7)
+        lr, decay, coupled, fade, take, ahead, along, gain = values(hyper, 8)
         q = values(params, count)
+        s = lr * gain
         shrink = type(lr)(1) - lr * decay
         for i in range(w.size):
             g = grad[i] + coupled * w[i]
             b = fade * buffer[i] + take * g
             buffer[i] = b
-            w[i] = prox(shrink * w[i] - lr * (ahead * g + along * b), lr, *q)
+            w[i] = prox(shrink * w[i] - lr * (ahead * g + along * b), s, *q)
             if keep:
-                steps[i] = lr
+                steps[i] = s
 
     return momentum
 
@@ -85,10 +90,13 @@ def _adam(prox, count, keep):
 
 
 def _rmsprop(prox, count, keep):
-    """square: running mean of g^2; buffer <- momentum * buffer + g / (sqrt(square) + eps)."""
+    """square: running mean of g^2; buffer <- momentum * buffer + g / (sqrt(square) + eps).
+
+    A steady g / (sqrt(square) + eps) makes a buffer of gain times that.
+    """
 
     def rmsprop(grad, hyper, params, w, square, buffer, steps):
-        lr, decay, coupled, alpha, take, eps, momentum = values(hyper, 7)
+        lr, decay, coupled, alpha, take, eps, momentum, gain = values(hyper, 8)
         q = values(params, count)
         one = type(lr)(1)
         shrink = one - lr * decay
@@ -99,9 +107,10 @@ def _rmsprop(prox, count, keep):
             scale = one / (math.sqrt(average) + eps)
             b = momentum * buffer[i] + g * scale
             buffer[i] = b
-            w[i] = prox(shrink * w[i] - lr * b, lr * scale, *q)
+            s = lr * gain * scale
+            w[i] = prox(shrink * w[i] - lr * b, s, *q)
             if keep:
-                steps[i] = lr * scale
+                steps[i] = s
 
     return rmsprop
 

@@ -34,9 +34,8 @@ class Adam(Optimizer):
         for name, beta in (("beta1", beta1), ("beta2", beta2)):
             check_number(self, {name: beta}, name, high=1.0, below=True)
 
-    def hyper(self, group):
+    def hyper(self, group, t):
         beta1, beta2 = group["betas"]
-        t = group["step"]
         corrections = 1.0 - beta1**t, math.sqrt(1.0 - beta2**t)
         return 1.0 - beta1, beta2, 1.0 - beta2, group["eps"], *corrections
 

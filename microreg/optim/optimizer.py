@@ -56,7 +56,6 @@ class Optimizer:
                 if id(p) in seen:
                     raise ValueError(f"{type(self).__name__}: a parameter appears more than once")
                 seen.add(id(p))
-            group["step"] = 0
             self.param_groups.append(group)
         self._slots = [
             slot for i, group in enumerate(self.param_groups) for slot in _slots(self, group, i)
@@ -68,8 +67,8 @@ class Optimizer:
         check_number(self, group, "lr")
         check_number(self, group, "weight_decay")
 
-    def hyper(self, group):
-        """The numbers that the rule's kernel reads, after the first three (lr, decay, coupled)."""
+    def hyper(self, group, t):
+        """What the rule's kernel reads in a parameter's step t, after (lr, decay, coupled)."""
         raise NotImplementedError
 
     def decay(self, group):
@@ -91,17 +90,19 @@ class Optimizer:
         for i, group in enumerate(self.param_groups):
             if any(slot.index == i for slot in active):
                 self.check(group)
-                group["step"] += 1
                 self._fill(group, [slot for slot in active if slot.index == i])
         self._run(active)
         return loss
 
     def _fill(self, group, slots):
         """Put what changes from step to step where the kernels read it."""
-        decoupled, coupled = self.decay(group)
-        numbers = (group["lr"], decoupled, coupled, *self.hyper(group))
+        first = (group["lr"], *self.decay(group))
+        numbers = {}
         for slot in slots:
-            slot.hyper[:] = numbers
+            slot.count += 1
+            if slot.count not in numbers:
+                numbers[slot.count] = (*first, *self.hyper(group, slot.count))
+            slot.hyper[:] = numbers[slot.count]
             slot.hyper[1] += slot.plan.decay
 
     def _run(self, active):
@@ -124,7 +125,7 @@ class Optimizer:
             for group in self.param_groups
         ]
         state = {
-            i: {name: view.copy() for name, view in slot.state.items()}
+            i: {"step": slot.count, **{name: view.copy() for name, view in slot.state.items()}}
             for i, slot in enumerate(self._slots)
         }
         return {"state": state, "param_groups": groups}
@@ -145,7 +146,9 @@ class Optimizer:
                         f"load_state_dict: parameter {i}, {name}: expected shape {view.shape}, got "
                         f"{np.shape(state[i][name])}"
                     )
+        counts = [int(state[i]["step"]) for i in range(len(self._slots))]
         for i, slot in enumerate(self._slots):
+            slot.count = counts[i]
             for name, view in slot.state.items():
                 view[...] = state[i][name]
         for group, other in zip(self.param_groups, groups, strict=True):
@@ -158,6 +161,7 @@ class _Slot:
     def __init__(self, optimizer, parameter, index, home, state):
         self.optimizer, self.parameter, self.index = optimizer, parameter, index
         self.home, self.state = home, state
+        self.count = 0  # steps taken
         self.hyper = np.zeros(3 + optimizer.hyper_count, home.dtype)
         self.version, self.penalty, self.plan = 0, None, plan(None)
         self.params = np.zeros(1, home.dtype)

@@ -8,7 +8,8 @@ class RMSprop(Optimizer):
 
         s <- alpha * s + (1 - alpha) * g^2,   b <- momentum * b + g / (sqrt(s) + eps)
 
-    weight_decay adds weight_decay * w to g. The metric of the prox is lr / (sqrt(s) + eps).
+    weight_decay adds weight_decay * w to g. The step of the prox is lr * gain / (sqrt(s) + eps),
+    where gain = 1 + momentum + momentum^2 + ... (t terms) is what momentum makes of a steady gradient.
 
     References
     ----------
@@ -16,7 +17,7 @@ class RMSprop(Optimizer):
     """
 
     rule = "rmsprop"
-    hyper_count = 4
+    hyper_count = 5
 
     def __init__(self, params, lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0, momentum=0):
         options = {"lr": lr, "alpha": alpha, "eps": eps}
@@ -25,9 +26,10 @@ class RMSprop(Optimizer):
     def check(self, group):
         super().check(group)
         check_number(self, group, "eps")
-        check_number(self, group, "momentum")
+        check_number(self, group, "momentum", high=1.0, below=True)
         check_number(self, group, "alpha", high=1.0)
 
-    def hyper(self, group):
-        alpha = group["alpha"]
-        return alpha, 1.0 - alpha, group["eps"], group["momentum"]
+    def hyper(self, group, t):
+        alpha, momentum = group["alpha"], group["momentum"]
+        gain = (1.0 - momentum**t) / (1.0 - momentum)
+        return alpha, 1.0 - alpha, group["eps"], momentum, gain

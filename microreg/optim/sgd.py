@@ -8,8 +8,10 @@ class SGD(Optimizer):
 
         b <- mu * b + (1 - dampening) * g,   d = g + mu * b if nesterov else b,   b = g at first.
 
-    weight_decay adds weight_decay * w to g, on every parameter. The metric of the prox is 1 / lr:
-    without momentum this is proximal gradient descent.
+    weight_decay adds weight_decay * w to g, on every parameter. The step of the prox is lr * gain,
+    where gain is what momentum makes of a steady gradient 1, (1 - dampening) / (1 - mu) in the end:
+    so a fixed point minimises loss + penalty for any mu. Without momentum gain is 1, and this is
+    proximal gradient descent.
 
     Parameters
     ----------
@@ -22,7 +24,7 @@ class SGD(Optimizer):
 
     def __init__(self, params, lr=1e-3, momentum=0, dampening=0, weight_decay=0, nesterov=False):
         self.rule = "momentum" if momentum else "sgd"
-        self.hyper_count = 4 if momentum else 0
+        self.hyper_count = 5 if momentum else 0
         options = {
             "lr": lr,
             "momentum": momentum,
@@ -34,18 +36,20 @@ class SGD(Optimizer):
 
     def check(self, group):
         super().check(group)
-        check_number(self, group, "momentum")
-        check_number(self, group, "dampening")
+        check_number(self, group, "momentum", high=1.0, below=True)
+        check_number(self, group, "dampening", high=1.0)
         if group["nesterov"] and (not group["momentum"] or group["dampening"]):
             raise ValueError("SGD(nesterov=True): expected momentum > 0 and dampening = 0")
         if group["momentum"] and self.rule == "sgd":
             raise ValueError("SGD: momentum must be given when the optimizer is made")
 
-    def hyper(self, group):
+    def hyper(self, group, t):
         if self.rule == "sgd":
             return ()
-        momentum, first = group["momentum"], group["step"] == 1
+        momentum, take = group["momentum"], 1.0 - group["dampening"]
         ahead, along = (1.0, momentum) if group["nesterov"] else (0.0, 1.0)
-        if first:
-            return 0.0, 1.0, ahead, along
-        return momentum, 1.0 - group["dampening"], ahead, along
+        faded = momentum ** (t - 1)  # b would be this gain for g = 1 in every step
+        gain = ahead + along * (faded + take * (1.0 - faded) / (1.0 - momentum))
+        if t == 1:
+            return 0.0, 1.0, ahead, along, gain
+        return momentum, take, ahead, along, gain
