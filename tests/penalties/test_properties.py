@@ -52,6 +52,7 @@ def steps_for(v, rng):
 def test_a_separable_prox_minimises_its_objective(separable, step):
     v = np.array([-4.0, -0.3, -1e-3, 0.0, 0.1, 0.77, 2.5])
     for v_j, w_j in zip(v, separable.prox(v, step), strict=True):
+
         def cost(w, v_j=v_j):
             value = separable.value_1d(np.float64(w), *map(np.float64, separable.params()))
             return (w - v_j) ** 2 / 2 + step * value
