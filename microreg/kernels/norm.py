@@ -30,7 +30,7 @@ def layer_norm(x, weight, bias, out, mean, rstd, eps):
         low = type(eps)(centre - m)  # what rounding the mean to float32 lost
         square = 0.0
         for j in range(d):
-            square += ((x[i, j] - m) - low) ** 2
+            square += (x[i, j] - centre) ** 2
         r = type(eps)(1.0 / math.sqrt(square / d + eps))
         mean[i] = m
         rstd[i] = r
