@@ -27,7 +27,7 @@ class Entry(NamedTuple):
     """One partial derivative; `argument` is the input's name or position."""
 
     argument: str
-    index: tuple
+    entry: tuple[int, ...]
     analytic: float
     numeric: float
     error: float
@@ -51,7 +51,7 @@ class Report(NamedTuple):
         where = ""
         if w is not None:
             where = (
-                f"; worst: argument {w.argument}, entry {w.index}: analytic {w.analytic:.6g}, "
+                f"; worst: argument {w.argument}, entry {w.entry}: analytic {w.analytic:.6g}, "
                 f"numeric {w.numeric:.6g}, relative error {w.error:.1e}"
             )
         verdict = "passed" if self.ok else "FAILED"

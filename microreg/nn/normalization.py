@@ -12,7 +12,7 @@ from .module import Module, Parameter
 class _BatchNorm(Module):
     """What BatchNorm1d and BatchNorm2d share; `axes` says which inputs they take."""
 
-    axes = ()
+    axes: tuple[int, ...] = ()
     expected = ""
 
     def __init__(

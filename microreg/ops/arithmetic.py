@@ -16,8 +16,8 @@ def _expand_forward(x, *, shape):
     return np.broadcast_to(x, shape)
 
 
-sum_to = Op("sum_to", _sum_to_forward, (lambda g, node: expand(g, shape=node.inputs[0].shape),))
-expand = Op("expand", _expand_forward, (lambda g, node: sum_to(g, shape=node.inputs[0].shape),))
+sum_to: Op = Op("sum_to", _sum_to_forward, (lambda g, node: expand(g, shape=node.inputs[0].shape),))
+expand: Op = Op("expand", _expand_forward, (lambda g, node: sum_to(g, shape=node.inputs[0].shape),))
 
 
 def unbroadcast(g, like):
@@ -56,14 +56,14 @@ def _data(x):
     return x.data if hasattr(x, "record") else x
 
 
-power = Op("power", np.power, (_first(_power_base), _second(_power_exponent)))
+power: Op = Op("power", np.power, (_first(_power_base), _second(_power_exponent)))
 
 
 def _where_forward(a, b, *, condition):
     return np.where(condition, a, b)
 
 
-where = Op(
+where: Op = Op(
     "where",
     _where_forward,
     (

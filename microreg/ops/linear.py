@@ -69,7 +69,7 @@ def _stack(x):
     return dense(x).reshape(-1, *x.shape[-2:])
 
 
-matmul = Op(
+matmul: Op = Op(
     "matmul",
     _matmul_forward,
     (

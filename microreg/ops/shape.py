@@ -53,10 +53,10 @@ def _concatenate_vjp(g, node):
     return tuple(parts)
 
 
-reshape = Op("reshape", _reshape, (lambda g, node: reshape(g, shape=node.inputs[0].shape),))
-transpose = Op("transpose", _transpose, (_transpose_vjp,))
-index = Op("index", _index, (_index_vjp,))
-scatter = Op("scatter", _scatter, (lambda g, node: index(g, key=node.attrs["key"]),))
+reshape: Op = Op("reshape", _reshape, (lambda g, node: reshape(g, shape=node.inputs[0].shape),))
+transpose: Op = Op("transpose", _transpose, (_transpose_vjp,))
+index: Op = Op("index", _index, (_index_vjp,))
+scatter: Op = Op("scatter", _scatter, (lambda g, node: index(g, key=node.attrs["key"]),))
 concatenate = Op("concatenate", _concatenate, _concatenate_vjp)
 
 

@@ -24,7 +24,7 @@ class Plan(NamedTuple):
 
     decay: float
     prox: object  # prox_1d's scalar formula
-    params: tuple
+    params: tuple[float, ...]
     group: object  # a group penalty or None
     quadratic: float  # strength of a quadratic that the group prox takes into its metric
 

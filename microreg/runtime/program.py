@@ -15,7 +15,7 @@ class Launch(NamedTuple):
     """One kernel with its arguments: arrays in the order of its signature, then scalars."""
 
     kernel: Kernel
-    args: tuple
+    args: tuple[object, ...]
 
 
 class Program:
