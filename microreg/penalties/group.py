@@ -33,7 +33,7 @@ def _members(groups, shape):
 
 
 class _GroupPenalty(Penalty):
-    """`groups`: "out" (a group for each output: a row of a Linear's weight, a filter), "in" (a group
+    """`groups`: "out" (a group for each output: a row of a Linear's weight, or a filter), "in" (one
     for each input), "channel" (the same as "out"), or an integer array of w's shape."""
 
     kernel = None
@@ -184,7 +184,7 @@ class MaxNorm(_GroupPenalty):
         return 0.0 if (self.norms(w) <= self.limit + slack).all() else math.inf
 
     def subdiff_distance(self, w, grad):
-        """The normal cone: 0 inside, the ray along w_g on the boundary, everything if limit is 0."""
+        """The normal cone: 0 inside, the ray along w_g on the boundary, all if limit is 0."""
         w, grad = numbers(w), numbers(grad)
         norms = self.norms(w)
         order, starts, _ = self.members(w.shape)
