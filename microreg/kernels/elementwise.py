@@ -49,15 +49,9 @@ def relu_1(v):
 
 
 @scalar
-def normal_cdf(v):
-    """Phi(v)."""
-    return type(v)(0.5) + type(v)(0.5) * vecmath.erf(v * type(v)(0.7071067811865476))
-
-
-@scalar
 def gelu_1(v):
     """v Phi(v)."""
-    return v * normal_cdf(v)
+    return v * vecmath.normal_cdf(v)
 
 
 @scalar
@@ -81,8 +75,7 @@ def sigmoid_slope(g, out):
 @scalar
 def gelu_slope(g, x):
     """g (Phi(x) + x phi(x))."""
-    density = vecmath.exp(type(x)(-0.5) * x * x) * type(x)(0.3989422804014327)
-    return g * (normal_cdf(x) + x * density)
+    return g * vecmath.gelu_slope(x)
 
 
 relu = _map("relu", relu_1)

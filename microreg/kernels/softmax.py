@@ -9,9 +9,15 @@ Entries of -inf beside finite ones have probability 0.
 
 import numpy as np
 
-from ._jit import kernel
+from ._jit import kernel, scalar
 from ._native import maximum
 from .vecmath import exp, log
+
+
+@scalar
+def log_probability(v, m, log_s):
+    """(v - m) - log s, in this order: m + log s has no room for log s where |m| is large."""
+    return (v - m) - log_s
 
 
 @kernel("x[n,d] -> out[n,d]", split="n")
@@ -51,9 +57,9 @@ def log_softmax_rows(x, out):
         s = x.dtype.type(0)
         for j in range(x.shape[1]):
             s += exp(x[i, j] - m)
-        shift = log(s)
+        log_s = log(s)
         for j in range(x.shape[1]):
-            out[i, j] = x[i, j] - m - shift
+            out[i, j] = log_probability(x[i, j], m, log_s)
 
 
 @kernel("g[n,d] out[n,d] -> dx[n,d]", split="n")
@@ -81,7 +87,7 @@ def cross_entropy(logits, labels, loss, probs):
             s += e
         for j in range(logits.shape[1]):
             probs[i, j] /= s
-        loss[i] = log(s) - (logits[i, labels[i]] - m)
+        loss[i] = -log_probability(logits[i, labels[i]], m, log(s))
 
 
 @kernel("probs[n,d] labels:int64[n] scale[n] -> dlogits[n,d]", split="n")

@@ -1,0 +1,142 @@
+"""Reductions against float64 NumPy."""
+
+import math
+
+import numpy as np
+import pytest
+
+from microreg.kernels import reduce
+from microreg.runtime import get_num_threads, launch, set_num_threads
+
+DTYPES = [np.float32, np.float64]
+TOLERANCE = {np.float32: 3e-7, np.float64: 1e-15}  # of the sum of absolute values
+SIZES = [0, 1, 17, 8191, 8192, 8193, 100_003]
+SHAPES = [(0, 3), (1, 1), (3, 1), (1, 7), (7, 33), (130, 64), (1000, 10), (5, 20_000), (3000, 70)]
+
+
+@pytest.fixture
+def threads():
+    before = get_num_threads()
+    yield set_num_threads
+    set_num_threads(before)
+
+
+def total(kernel, x):
+    """A whole-array reduction: partial results of fixed blocks, then the merge."""
+    partial = np.full(kernel.blocks({"n": x.size}), np.nan)
+    out = np.full(1, np.nan, x.dtype)
+    launch(kernel, x, partial)
+    launch(reduce.merge, partial, out)
+    return out[0]
+
+
+def rows(kernel, x):
+    out = np.full(len(x), 7, x.dtype)
+    launch(kernel, x, out)
+    return out
+
+
+def columns(x):
+    n, d = x.shape
+    partial = np.full((reduce.sum_columns_partial.blocks({"n": n, "d": d}), d), np.nan, x.dtype)
+    out = np.full(d, np.nan, x.dtype)
+    launch(reduce.sum_columns_partial, x, partial)
+    launch(reduce.merge_columns, partial, out)
+    return out
+
+
+def normal(shape, dtype, mean=0.0):
+    return (np.random.default_rng(1).normal(size=shape) + mean).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("mean", [0.0, 3.0, -1000.0])
+def test_sums_of_everything(dtype, mean):
+    for size in SIZES:
+        x = normal(size, dtype, mean)
+        exact = x.astype(np.float64).tolist()
+        scale = TOLERANCE[dtype]
+        bound = scale * math.fsum(map(abs, exact))
+        assert abs(total(reduce.sum_all, x) - math.fsum(exact)) <= bound
+        squares = math.fsum(v * v for v in exact)
+        assert abs(total(reduce.sum_squares, x) - squares) <= scale * squares
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_zeros_are_counted(dtype):
+    for size in SIZES:
+        x = normal(size, dtype)
+        x[::3] = 0
+        x[1::7] = -0.0
+        x[2::9] = np.nan
+        x[5::11] = np.finfo(dtype).smallest_subnormal
+        assert total(reduce.count_zeros, x) == np.count_nonzero(x == 0)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_sums_of_rows_and_columns(shape, dtype):
+    x = normal(shape, dtype, 0.5)
+    wide = x.astype(np.float64)
+    scale = TOLERANCE[dtype]
+    assert np.all(abs(rows(reduce.sum_rows, x) - wide.sum(1)) <= scale * abs(wide).sum(1))
+    assert np.all(abs(columns(x) - wide.sum(0)) <= 4 * scale * abs(wide).sum(0))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_long_sum_keeps_its_digits(dtype):
+    x = np.full((1, 3_000_001), 0.1, dtype)
+    want = float(x[0, 0]) * x.size
+    sums = [total(reduce.sum_all, x.ravel()), rows(reduce.sum_rows, x)[0]]
+    assert max(abs(np.array(sums) - want)) <= {np.float32: 1e-7, np.float64: 5e-12}[dtype] * want
+    x = np.full((300_001, 10), 0.1, dtype)
+    want = float(x[0, 0]) * len(x)
+    assert np.all(abs(columns(x) - want) <= {np.float32: 5e-6, np.float64: 1e-13}[dtype] * want)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_extremes_of_rows(shape, dtype):
+    x = normal(shape, dtype)
+    np.testing.assert_array_equal(rows(reduce.max_rows, x), x.max(1))
+    np.testing.assert_array_equal(rows(reduce.min_rows, x), x.min(1))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("place", [0, 1, 20, 36])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_nan_and_infinity_survive(place, sign, dtype):
+    x = normal((3, 37), dtype)
+    x[1, place] = np.copysign(np.nan, sign)
+    for kernel in (reduce.max_rows, reduce.min_rows, reduce.sum_rows):
+        assert np.isnan(rows(kernel, x)).tolist() == [False, True, False]
+    assert np.isnan(total(reduce.sum_all, x.ravel())) and np.isnan(columns(x)[place])
+    x[1, place] = sign * np.inf
+    extreme = reduce.max_rows if sign > 0 else reduce.min_rows
+    assert rows(extreme, x)[1] == sign * np.inf
+    assert total(reduce.sum_all, x.ravel()) == sign * np.inf
+
+
+def test_empty_rows():
+    x = np.zeros((4, 0), np.float32)
+    assert rows(reduce.sum_rows, x).tolist() == [0] * 4
+    assert rows(reduce.max_rows, x).tolist() == [-np.inf] * 4
+    assert rows(reduce.min_rows, x).tolist() == [np.inf] * 4
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_same_bits_for_any_number_of_threads(dtype, threads, monkeypatch):
+    for kernel in (
+        reduce.sum_all, reduce.sum_squares, reduce.count_zeros, reduce.sum_rows,
+        reduce.sum_columns_partial, reduce.max_rows, reduce.min_rows,
+    ):  # fmt: skip
+        monkeypatch.setattr(kernel, "grain", 1)
+    x = normal((5000, 70), dtype)
+    flat = x.ravel()
+    results = set()
+    for count in (1, 2, 4):
+        threads(count)
+        parts = [total(k, flat) for k in (reduce.sum_all, reduce.sum_squares, reduce.count_zeros)]
+        parts += [rows(k, x) for k in (reduce.sum_rows, reduce.max_rows, reduce.min_rows)]
+        results.add(b"".join(p.tobytes() for p in [*parts, columns(x)]))
+    assert len(results) == 1
