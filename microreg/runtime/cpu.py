@@ -137,12 +137,13 @@ class Team:
         for i in range(1, self.threads):
             self._wake[i].acquire()
             control[loop.SLEEPING + 2 * loop.LINE * i] = 1
-            arguments = (_entry(loop.work), row, i, self.threads, self._wake[i])
+            arguments = (_entry(loop.work), row, i, self.threads, self._wake[i], control)
             threading.Thread(target=_serve, args=arguments, daemon=True).start()
         self._control = control
 
 
-def _serve(work, row, tid, threads, wake):
+def _serve(work, row, tid, threads, wake, control):
+    """Work for a team. `control`, whose address is in `row`, lives as long as its readers."""
     while True:
         wake.acquire()
         work(row, tid, threads)
