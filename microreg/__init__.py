@@ -25,22 +25,16 @@ from .creation import (
     zeros,
     zeros_like,
 )
+from .dtypes import get_default_dtype, set_default_dtype
 from .errors import DeviceError, DTypeError, GradcheckError, GraphError, ShapeError
 from .functional import cat, maximum, minimum, relu, sigmoid, softmax, stack, tanh, where
+from .grad_mode import enable_grad, is_grad_enabled, no_grad
 from .gradcheck import gradcheck, proxcheck
 from .methods import matmul
 from .penalties import attach
 from .random import get_rng_state, manual_seed, set_rng_state
 from .runtime import get_num_threads, set_num_threads
-from .tensor import (
-    Tensor,
-    enable_grad,
-    get_default_dtype,
-    grad,
-    is_grad_enabled,
-    no_grad,
-    set_default_dtype,
-)
+from .tensor import Tensor, grad
 from .training import Callback, EarlyStopping, History, evaluate, fit, predict
 
 __version__ = "0.1.0"

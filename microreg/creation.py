@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from .dtypes import get_default_dtype
 from .random import generator
-from .tensor import Tensor, get_default_dtype
+from .tensor import Tensor
 
 
 def tensor(data, dtype=None, requires_grad=False):

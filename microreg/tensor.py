@@ -7,18 +7,15 @@ inputs, until it arrives at leaves: tensors that no node made, whose `.grad` it 
 """
 
 import itertools
-import threading
-from contextlib import ContextDecorator
 
 import numpy as np
 
+from .dtypes import FLOAT32, as_array
 from .errors import DTypeError, GraphError, ShapeError
+from .grad_mode import enable_grad, mode, no_grad
 from .methods import Methods
 from .ops._op import Op
 
-FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
-_DTYPES = {FLOAT32, FLOAT64, np.dtype(np.int64), np.dtype(np.bool_)}
-_mode = threading.local()
 _order = itertools.count()
 
 
@@ -93,7 +90,7 @@ class Tensor(Methods):
         if type(out) is not np.ndarray:
             out = np.asarray(out)
         node = None
-        if wanted and getattr(_mode, "enabled", True) and out.dtype.kind == "f":
+        if wanted and getattr(mode, "enabled", True) and out.dtype.kind == "f":
             node = Node(op, inputs, needs, arrays, out, saved, attrs)
         return Tensor._made(out, node)
 
@@ -231,74 +228,6 @@ class Tensor(Methods):
 
     def __dlpack_device__(self):
         return self.data.__dlpack_device__()
-
-
-def as_array(data):
-    """Any array_like as an array of float32, float64, int64 or bool.
-
-    NumPy arrays keep those dtypes; Python floats become the default dtype, float32 unless
-    `set_default_dtype` says otherwise; other integers become int64, float16 becomes float32.
-    """
-    if type(data) is np.ndarray and data.dtype in _DTYPES:
-        return data
-    if isinstance(data, Tensor):
-        return data.data
-    try:
-        array = np.asarray(data)
-    except ValueError as error:
-        raise ShapeError(f"tensor: the rows have different lengths ({error})") from None
-    if array.dtype == FLOAT64 and not isinstance(data, (np.ndarray, np.generic)):
-        return array.astype(_default[0])
-    if array.dtype in _DTYPES:
-        return array
-    if array.dtype.kind in "iu":
-        return array.astype(np.int64)
-    if array.dtype.kind == "f" and array.dtype.itemsize <= 8:
-        return array.astype(FLOAT64 if array.dtype.itemsize == 8 else FLOAT32)
-    raise DTypeError(f"tensor: expected numbers or bools, got dtype {array.dtype}")
-
-
-_default = [FLOAT32]
-
-
-def set_default_dtype(dtype):
-    """The dtype that Python floats and new parameters get: float32 or float64."""
-    if np.dtype(dtype) not in (FLOAT32, FLOAT64):
-        raise DTypeError(f"set_default_dtype: expected float32 or float64, got {dtype}")
-    _default[0] = np.dtype(dtype)
-
-
-def get_default_dtype():
-    return _default[0]
-
-
-class _grad_mode(ContextDecorator):
-    def __enter__(self):
-        self._before = getattr(_mode, "enabled", True)
-        _mode.enabled = self._enabled
-        return self
-
-    def __exit__(self, *error):
-        _mode.enabled = self._before
-
-    def _recreate_cm(self):
-        return type(self)()
-
-
-class no_grad(_grad_mode):
-    """Within this context (or decorated function) nothing is recorded. Applies to this thread."""
-
-    _enabled = False
-
-
-class enable_grad(_grad_mode):
-    """Within this context operations are recorded, also inside `no_grad`."""
-
-    _enabled = True
-
-
-def is_grad_enabled():
-    return getattr(_mode, "enabled", True)
 
 
 def grad(

@@ -4,7 +4,9 @@ from collections import OrderedDict
 
 import numpy as np
 
-from ..tensor import Tensor, as_array, no_grad
+from ..dtypes import as_array
+from ..grad_mode import no_grad
+from ..tensor import Tensor
 
 
 class Parameter(Tensor):

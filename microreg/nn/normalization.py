@@ -3,8 +3,9 @@
 import numpy as np
 
 from .. import functional as F
+from ..dtypes import get_default_dtype
 from ..errors import ShapeError
-from ..tensor import Tensor, get_default_dtype
+from ..tensor import Tensor
 from .linear import _positive
 from .module import Module, Parameter
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from ..dtypes import as_array
 from ..errors import ShapeError
 from ..random import generator
-from ..tensor import Tensor, as_array
+from ..tensor import Tensor
 
 
 def pair(data, dtype, who):

@@ -7,8 +7,9 @@ from tqdm import tqdm
 
 from .. import functional as F
 from .. import penalties
+from ..grad_mode import no_grad
 from ..optim import Adam
-from ..tensor import Tensor, no_grad
+from ..tensor import Tensor
 from . import data as batching
 from .history import History
 

@@ -1,0 +1,47 @@
+"""The dtypes of tensors: float32 and float64, int64 and bool; what anything else becomes."""
+
+import numpy as np
+
+from .errors import DTypeError, ShapeError
+
+FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+_DTYPES = {FLOAT32, FLOAT64, np.dtype(np.int64), np.dtype(np.bool_)}
+
+
+def as_array(data):
+    """Any array_like as an array of float32, float64, int64 or bool.
+
+    NumPy arrays keep those dtypes; Python floats become the default dtype, float32 unless
+    `set_default_dtype` says otherwise; other integers become int64, float16 becomes float32.
+    """
+    if type(data) is np.ndarray and data.dtype in _DTYPES:
+        return data
+    if hasattr(data, "record"):  # a tensor
+        return data.data
+    try:
+        array = np.asarray(data)
+    except ValueError as error:
+        raise ShapeError(f"tensor: the rows have different lengths ({error})") from None
+    if array.dtype == FLOAT64 and not isinstance(data, (np.ndarray, np.generic)):
+        return array.astype(_default[0])
+    if array.dtype in _DTYPES:
+        return array
+    if array.dtype.kind in "iu":
+        return array.astype(np.int64)
+    if array.dtype.kind == "f" and array.dtype.itemsize <= 8:
+        return array.astype(FLOAT64 if array.dtype.itemsize == 8 else FLOAT32)
+    raise DTypeError(f"tensor: expected numbers or bools, got dtype {array.dtype}")
+
+
+_default = [FLOAT32]
+
+
+def set_default_dtype(dtype):
+    """The dtype that Python floats and new parameters get: float32 or float64."""
+    if np.dtype(dtype) not in (FLOAT32, FLOAT64):
+        raise DTypeError(f"set_default_dtype: expected float32 or float64, got {dtype}")
+    _default[0] = np.dtype(dtype)
+
+
+def get_default_dtype():
+    return _default[0]
