@@ -53,15 +53,14 @@ def launch(kernel, *args):
     if CHECK:
         kernel.check(args)
     count = kernel.n_arrays
-    arrays = args[:count]
-    sizes = [arrays[i].shape[axis] for i, axis in kernel.sizes]
-    entry = kernel.entry(kernel.dtype(arrays))
+    sizes = [args[i].shape[axis] for i, axis in kernel.sizes]
+    entry = kernel.entry(kernel.dtype(args))
     if _team.threads > 1 and kernel.split is not None and kernel.work(sizes) >= kernel.grain:
-        row = kernel.pack(entry, 0, *map(address, arrays), *args[count:], *sizes)
+        row = kernel.pack(entry, 0, *map(address, args[:count]), *args[count:], *sizes)
         _team.run(np.frombuffer(row, np.int64)[None])
-        return
-    row = kernel.pack(entry, _FLAGS + count, *map(id, arrays), *args[count:], *sizes)
-    _entry(loop.run_objects)(row, 0, 1)
+    else:
+        row = kernel.pack(entry, _FLAGS + count, *map(id, args[:count]), *args[count:], *sizes)
+        _entry(loop.run_objects)(row, 0, 1)
 
 
 _scratch = threading.local()
@@ -186,7 +185,6 @@ def _after_fork():
     _team = Team(_team.threads)
 
 
-_after_fork_registered = hasattr(os, "register_at_fork") and os.register_at_fork(
-    after_in_child=_after_fork
-)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 set_num_threads(_default_threads())
