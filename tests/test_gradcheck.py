@@ -157,7 +157,7 @@ def test_a_wrong_layer_is_found_by_name(rng):
     model = nn.Sequential(nn.Linear(4, 6), Square())
     before = model[1].scale.data
     with pytest.raises(
-        GradcheckError, match="Sequential: FAILED.*argument (input|0.weight|1.scale)"
+        GradcheckError, match=r"Sequential: FAILED.*argument (input|0.weight|1.scale)"
     ):
         mr.gradcheck(model, rng.normal(size=(3, 4)))
     assert model[1].scale.data is before  # given back after a failure too

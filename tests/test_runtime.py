@@ -61,6 +61,7 @@ def rng():
 def keep_threads(monkeypatch):
     """Never let the team rest, however busy the machine; give the number of threads back."""
     monkeypatch.setattr(cpu, "LATE", 10**9)
+    monkeypatch.setattr(cpu._team, "_rest", 0)
     before = get_num_threads()
     yield
     set_num_threads(before)
@@ -168,7 +169,7 @@ def test_several_python_threads_may_launch_at_once(threads, rng):
     wrong, start = [], threading.Barrier(len(inputs))
 
     def hammer(x):
-        program, y, total = chain(x)
+        program, y, _ = chain(x)
         start.wait()
         for factor in range(1, 60):
             out = np.empty_like(x)

@@ -160,9 +160,7 @@ class KernelType(types.Opaque):
 
 register_model(KernelType)(models.OpaqueModel)
 typeof_impl.register(Kernel)(lambda value, context: KernelType(value))
-lower_constant(KernelType)(
-    lambda context, builder, kind, value: context.get_dummy_value()
-)
+lower_constant(KernelType)(lambda context, builder, kind, value: context.get_dummy_value())
 
 
 @intrinsic
@@ -242,8 +240,8 @@ overload(_native.call)(
     lambda entry, row, tid, nt: lambda entry, row, tid, nt: _call(entry, row, tid, nt)
 )
 overload(_native.invoke)(
-    lambda kernel, arguments, tid, nt: lambda kernel, arguments, tid, nt: _invoke(
-        kernel, arguments, tid, nt
+    lambda kernel, arguments, tid, nt: (
+        lambda kernel, arguments, tid, nt: _invoke(kernel, arguments, tid, nt)
     )
 )
 overload(_native.call_plain)(lambda function: lambda function: _call_plain(function))

@@ -23,6 +23,7 @@ import hashlib
 import math
 import struct
 from functools import cached_property
+from types import ModuleType
 
 import numpy as np
 
@@ -186,10 +187,12 @@ def _content(formulas):
         seen.add(function)
         code = function.__code__
         digest.update(repr((code.co_name, code.co_code, code.co_consts, code.co_names)).encode())
-        for name in code.co_names:
-            value = function.__globals__.get(name)
+        cells = [cell.cell_contents for cell in function.__closure__ or ()]
+        named = dict(zip(code.co_freevars, cells, strict=True))
+        named |= {k: function.__globals__[k] for k in code.co_names if k in function.__globals__}
+        for name, value in named.items():
             if callable(value) and hasattr(value, "__code__"):
                 queue.append(value)
-            elif isinstance(value, (int, float)):
+            elif not isinstance(value, ModuleType):
                 digest.update(repr((name, value)).encode())
     return digest.hexdigest()[:12]

@@ -164,7 +164,8 @@ def _unpack(kernel, element):
                 value = builder.bitcast(value, ir.DoubleType())
                 return value if kind == types.float64 else builder.fptrunc(value, ir.FloatType())
 
-            values = [make_array(*x) for x in zip(range(n_arrays), sig.arrays, array_types, strict=True)]
+            arrays = zip(sig.arrays, array_types, strict=True)
+            values = [make_array(i, *x) for i, x in enumerate(arrays)]
             values += [make_scalar(*x) for x in enumerate(scalar_types)]
             reserved = {"start": start, "tid": tid, "nt": nt, "row": builder.ptrtoint(row, I64)}
             values += [reserved[name] for name in sig.reserved]

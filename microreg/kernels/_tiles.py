@@ -6,6 +6,7 @@ each number of rows and vectors, with and without a mask on the last vector, and
 """
 
 import contextlib
+import itertools
 
 import llvmlite.binding as llvm
 from llvmlite import ir
@@ -131,9 +132,9 @@ class Emitter:
         b_next = builder.gep(b_now, [b_step])
         p_next = builder.add(p, I64(1))
         builder.cbranch(builder.icmp_signed("<", p_next, depth), loop, after)
-        phis = [p, b_now, *a_now, *sum(sums, [])]
+        phis = [p, b_now, *a_now, *itertools.chain(*sums)]
         firsts = [I64(0), b, *starts, *[self.zero] * (rows * vectors)]
-        nexts = [p_next, b_next, *a_next, *sum(after_sums, [])]
+        nexts = [p_next, b_next, *a_next, *itertools.chain(*after_sums)]
         for phi, first, following in zip(phis, firsts, nexts, strict=True):
             phi.add_incoming(first, entry)
             phi.add_incoming(following, loop)

@@ -7,9 +7,7 @@ Position (u, v) of the window at output place (i, j) reads the input at
 
 from ._jit import kernel
 
-_GEOMETRY = (
-    "kh:int64 kw:int64 stride_h:int64 stride_w:int64 pad_h:int64 pad_w:int64 dil_h:int64 dil_w:int64"
-)
+_GEOMETRY = "kh:int64 kw:int64 stride_h:int64 stride_w:int64 pad_h:int64 pad_w:int64 dil_h:int64 dil_w:int64"
 
 
 @kernel(f"x[n,c,h,w] -> columns[n,q,l]; {_GEOMETRY} out_w:int64", split="n")

@@ -32,7 +32,9 @@ def philox(c0, c1, c2, c3, k0, k1):
 @scalar
 def draw(seed, counter):
     """The four 32-bit numbers of one counter of the stream `seed`."""
-    return philox(counter & _LOW, counter >> _32, np.uint64(0), np.uint64(0), seed & _LOW, seed >> _32)
+    return philox(
+        counter & _LOW, counter >> _32, np.uint64(0), np.uint64(0), seed & _LOW, seed >> _32
+    )
 
 
 @kernel("x[n] state:int64[2] -> out[n]; p start", split="n")

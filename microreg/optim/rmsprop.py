@@ -9,7 +9,8 @@ class RMSprop(Optimizer):
         s <- alpha * s + (1 - alpha) * g^2,   b <- momentum * b + g / (sqrt(s) + eps)
 
     weight_decay adds weight_decay * w to g. The step of the prox is lr * gain / (sqrt(s) + eps),
-    where gain = 1 + momentum + momentum^2 + ... (t terms) is what momentum makes of a steady gradient.
+    where gain = 1 + momentum + momentum^2 + ... (t terms) is what momentum makes of a steady
+    gradient.
 
     References
     ----------
