@@ -1,0 +1,13 @@
+"""For all tests: Hypothesis draws the same examples in every run and takes the time it needs."""
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+settings.register_profile("microreg", derandomize=True, deadline=None, max_examples=50)
+settings.load_profile("microreg")
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(17)
