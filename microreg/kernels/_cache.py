@@ -6,6 +6,7 @@ never meets old code. A file is a line "microreg 1 SHA256" and an object file, w
 at all. A damaged file is compiled again with one warning; a folder that cannot be written, too.
 """
 
+import ctypes
 import functools
 import hashlib
 import os
@@ -16,12 +17,13 @@ from pathlib import Path
 
 import llvmlite.binding as llvm
 
-SYMBOL = "microreg_entry"
+SYMBOL, CALL = "microreg_entry", "microreg_call"  # what a kernel's code defines, see `_entries.py`
+HEAD = object.__basicsize__  # bytes before the address of the data in an array object
 _MAGIC = b"microreg 1 "
 
 
 @functools.cache
-def _machine():
+def machine():
     """The target machine of this CPU; the only place that says how code is generated."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
@@ -57,12 +59,12 @@ def _fingerprint():
         digest.update(path.name.encode() + path.read_bytes())
     versions = [metadata.version(name) for name in ("numba", "llvmlite")]
     portable = os.environ.get("MICROREG_PORTABLE", "0") != "0"
-    digest.update(repr((versions, cpu(), features(), portable)).encode())
+    digest.update(repr((versions, cpu(), features(), portable, HEAD)).encode())
     return digest.hexdigest()[:16]
 
 
-def address(kernel, dtype):
-    """The address of `kernel`'s entry for element type `dtype`: from disk, or compiled now."""
+def load(kernel, dtype):
+    """The loaded machine code of `kernel` for element type `dtype`: from disk, or compiled now."""
     for needed in kernel.needs:
         needed.link(dtype)
 
@@ -72,7 +74,7 @@ def address(kernel, dtype):
         return _lower.module(kernel, dtype)
 
     name = "-".join(filter(None, (kernel.name, kernel.key, dtype.name)))
-    return engine(name, compile).get_function_address(SYMBOL)
+    return engine(name, compile)
 
 
 def engine(name, compile):
@@ -82,13 +84,39 @@ def engine(name, compile):
     """
     code = _read(folder() / f"{name}.o")
     if code is None:
-        code = _machine().emit_object(compile())
+        code = machine().emit_object(compile())
         _write(folder() / f"{name}.o", code)
-    made = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine())
+    made = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine())
     made.add_object_file(llvm.ObjectFileRef.from_data(code))
     made.finalize_object()
     _engines.append((name, made))
     return made
+
+
+class _Method(ctypes.Structure):
+    """CPython's PyMethodDef."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("function", ctypes.c_void_p),
+        ("flags", ctypes.c_int),
+        ("doc", ctypes.c_char_p),
+    )
+
+
+def function(name, address):
+    """The machine code at `address` as a Python function; it is called with (self, args, count).
+
+    `self` is None. Calling it costs as much as calling a function of a C extension.
+    """
+    method = _Method(name.encode(), address, 0x80, None)  # METH_FASTCALL
+    _methods.append(method)
+    make = ctypes.pythonapi.PyCFunction_NewEx
+    make.argtypes, make.restype = (
+        (ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p),
+        ctypes.py_object,
+    )
+    return make(ctypes.addressof(method), None, None)
 
 
 def symbol(name, dtype):
@@ -132,7 +160,9 @@ def _write(path, code):
         )
 
 
-_engines = []
+_engines, _methods = [], []
+for _name in ("Py_IncRef", "PyFloat_AsDouble", "PyLong_AsLongLong"):
+    define(_name, ctypes.cast(getattr(ctypes.pythonapi, _name), ctypes.c_void_p).value)
 _warned = set()
 
 

@@ -1,14 +1,21 @@
-"""The functions of `_native.py` as machine instructions: one intrinsic and one overload each."""
+"""The functions of `_native.py` as machine instructions: each is typed and generated here."""
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.imputils import lower_constant
-from numba.extending import intrinsic, models, overload, register_model, typeof_impl
+from numba.extending import models, register_model, typeof_impl
 
 from . import _native
 from ._cache import symbol
 from ._jit import Kernel
+from ._numba import native
+
+
+def instruction(function, **options):
+    """Declare what calls of a function of `_native.py` become."""
+    return lambda definition: native(function, definition, **options)
+
 
 I64 = ir.IntType(64)
 POINTER = I64.as_pointer()
@@ -24,13 +31,13 @@ def _llvm(builder, name, *args):
     return builder.call(function, args)
 
 
-@intrinsic
-def _fma(typingctx, a, b, c):
+@instruction(_native.fma)
+def _fma(typing, a, b, c):
     return a(a, a, a), lambda context, builder, sig, args: _llvm(builder, "fma", *args)
 
 
-@intrinsic
-def _polynomial(typingctx, v, coefficients):
+@instruction(_native.polynomial)
+def _polynomial(typing, v, coefficients):
     def generate(context, builder, sig, args):
         def evaluate(v, c):
             if len(c) > 12:
@@ -47,23 +54,23 @@ def _polynomial(typingctx, v, coefficients):
     return v(v, coefficients), generate
 
 
-@intrinsic
-def _rint(typingctx, v):
+@instruction(_native.rint)
+def _rint(typing, v):
     return v(v), lambda context, builder, sig, args: _llvm(builder, "rint", *args)
 
 
-@intrinsic
-def _maximum(typingctx, a, b):
+@instruction(_native.maximum)
+def _maximum(typing, a, b):
     return a(a, a), lambda context, builder, sig, args: _llvm(builder, "maximum", *args)
 
 
-@intrinsic
-def _minimum(typingctx, a, b):
+@instruction(_native.minimum)
+def _minimum(typing, a, b):
     return a(a, a), lambda context, builder, sig, args: _llvm(builder, "minimum", *args)
 
 
-@intrinsic
-def _float_bits(typingctx, v):
+@instruction(_native.float_bits)
+def _float_bits(typing, v):
     kind = types.int32 if v == types.float32 else types.int64
 
     def generate(context, builder, sig, args):
@@ -72,8 +79,8 @@ def _float_bits(typingctx, v):
     return kind(v), generate
 
 
-@intrinsic
-def _bits_float(typingctx, i):
+@instruction(_native.bits_float)
+def _bits_float(typing, i):
     kind = types.float32 if i == types.int32 else types.float64
 
     def generate(context, builder, sig, args):
@@ -82,8 +89,8 @@ def _bits_float(typingctx, i):
     return kind(i), generate
 
 
-@intrinsic(prefer_literal=True)
-def _values(typingctx, array, count):
+@instruction(_native.values, prefer_literal=True)
+def _values(typing, array, count):
     kind = types.UniTuple(array.dtype, count.literal_value)
 
     def generate(context, builder, sig, args):
@@ -96,8 +103,8 @@ def _values(typingctx, array, count):
     return kind(array, count), generate
 
 
-@intrinsic
-def _address(typingctx, array):
+@instruction(_native.address)
+def _address(typing, array):
     def generate(context, builder, sig, args):
         struct = context.make_array(sig.args[0])(context, builder, args[0])
         return builder.ptrtoint(struct.data, I64)
@@ -105,8 +112,8 @@ def _address(typingctx, array):
     return types.int64(array), generate
 
 
-@intrinsic
-def _store(typingctx, place, value):
+@instruction(_native.store)
+def _store(typing, place, value):
     def generate(context, builder, sig, args):
         builder.store(args[1], builder.inttoptr(args[0], POINTER))
         return context.get_dummy_value()
@@ -114,16 +121,16 @@ def _store(typingctx, place, value):
     return types.void(types.int64, types.int64), generate
 
 
-@intrinsic
-def _load(typingctx, place):
+@instruction(_native.load)
+def _load(typing, place):
     def generate(context, builder, sig, args):
         return builder.load_atomic(builder.inttoptr(args[0], POINTER), "acquire", 8)
 
     return types.int64(types.int64), generate
 
 
-@intrinsic
-def _add(typingctx, place, amount):
+@instruction(_native.add)
+def _add(typing, place, amount):
     def generate(context, builder, sig, args):
         pointer = builder.inttoptr(args[0], POINTER)
         return builder.atomic_rmw("add", pointer, args[1], "seq_cst")
@@ -131,8 +138,8 @@ def _add(typingctx, place, amount):
     return types.int64(types.int64, types.int64), generate
 
 
-@intrinsic
-def _exchange(typingctx, place, value):
+@instruction(_native.exchange)
+def _exchange(typing, place, value):
     def generate(context, builder, sig, args):
         pointer = builder.inttoptr(args[0], POINTER)
         return builder.atomic_rmw("xchg", pointer, args[1], "seq_cst")
@@ -140,8 +147,8 @@ def _exchange(typingctx, place, value):
     return types.int64(types.int64, types.int64), generate
 
 
-@intrinsic
-def _call(typingctx, entry, row, tid, nt):
+@instruction(_native.call)
+def _call(typing, entry, row, tid, nt):
     def generate(context, builder, sig, args):
         kind = ir.FunctionType(ir.VoidType(), [I64] * 3)
         builder.call(builder.inttoptr(args[0], kind.as_pointer()), args[1:])
@@ -163,8 +170,8 @@ typeof_impl.register(Kernel)(lambda value, context: KernelType(value))
 lower_constant(KernelType)(lambda context, builder, kind, value: context.get_dummy_value())
 
 
-@intrinsic
-def _invoke(typingctx, kernel, arguments, tid, nt):
+@instruction(_native.invoke)
+def _invoke(typing, kernel, arguments, tid, nt):
     callee = kernel.kernel
 
     def generate(context, builder, sig, args):
@@ -192,8 +199,8 @@ def _invoke(typingctx, kernel, arguments, tid, nt):
     return types.void(kernel, arguments, tid, nt), generate
 
 
-@intrinsic
-def _call_plain(typingctx, function):
+@instruction(_native.call_plain)
+def _call_plain(typing, function):
     def generate(context, builder, sig, args):
         kind = ir.FunctionType(ir.IntType(32), [])
         builder.call(builder.inttoptr(args[0], kind.as_pointer()), [])
@@ -202,8 +209,8 @@ def _call_plain(typingctx, function):
     return types.void(types.int64), generate
 
 
-@intrinsic
-def _pause(typingctx):
+@instruction(_native.pause)
+def _pause(typing):
     def generate(context, builder, sig, args):
         triple = builder.module.triple
         if triple.startswith(("x86", "i386", "i686")):
@@ -217,32 +224,3 @@ def _pause(typingctx):
         return context.get_dummy_value()
 
     return types.void(), generate
-
-
-overload(_native.fma)(lambda a, b, c: lambda a, b, c: _fma(a, b, c))
-overload(_native.polynomial)(
-    lambda v, coefficients: lambda v, coefficients: _polynomial(v, coefficients)
-)
-overload(_native.rint)(lambda v: lambda v: _rint(v))
-overload(_native.maximum)(lambda a, b: lambda a, b: _maximum(a, b))
-overload(_native.minimum)(lambda a, b: lambda a, b: _minimum(a, b))
-overload(_native.float_bits)(lambda v: lambda v: _float_bits(v))
-overload(_native.bits_float)(lambda i: lambda i: _bits_float(i))
-overload(_native.values, prefer_literal=True)(
-    lambda array, count: lambda array, count: _values(array, count)
-)
-overload(_native.address)(lambda array: lambda array: _address(array))
-overload(_native.store)(lambda place, value: lambda place, value: _store(place, value))
-overload(_native.load)(lambda place: lambda place: _load(place))
-overload(_native.add)(lambda place, amount: lambda place, amount: _add(place, amount))
-overload(_native.exchange)(lambda place, value: lambda place, value: _exchange(place, value))
-overload(_native.call)(
-    lambda entry, row, tid, nt: lambda entry, row, tid, nt: _call(entry, row, tid, nt)
-)
-overload(_native.invoke)(
-    lambda kernel, arguments, tid, nt: (
-        lambda kernel, arguments, tid, nt: _invoke(kernel, arguments, tid, nt)
-    )
-)
-overload(_native.call_plain)(lambda function: lambda function: _call_plain(function))
-overload(_native.pause)(lambda: lambda: _pause())

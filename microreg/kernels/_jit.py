@@ -38,9 +38,12 @@ GRAIN = (
 )  # elements below which waking a second thread costs more than it saves (about 50 us)
 
 
-def scalar(function):
-    """Declare a scalar formula: an ordinary Python function that kernels may call."""
-    SCALARS.append((function, None))
+def scalar(function, fast=False):
+    """Declare a scalar formula: an ordinary Python function that kernels may call.
+
+    Its arithmetic is exact; with `fast` sums may be reordered, as in a kernel itself.
+    """
+    SCALARS.append((function, None, fast))
     return function
 
 
@@ -51,11 +54,11 @@ def by_type(float32, float64):
         return float32(v) if isinstance(v, np.float32) else float64(v)
 
     formula.__name__, formula.__doc__ = float32.__name__, float32.__doc__
-    SCALARS.append((formula, (float32, float64)))
+    SCALARS.append((formula, (float32, float64), False))
     return formula
 
 
-def kernel(signature, split=None, block=BLOCK, grain=GRAIN, needs=()):
+def kernel(signature, split=None, block=BLOCK, grain=GRAIN, needs=(), scratch=None):
     """Declare a kernel; see the module's docstring.
 
     Parameters
@@ -71,18 +74,35 @@ def kernel(signature, split=None, block=BLOCK, grain=GRAIN, needs=()):
     needs : tuple
         What the function calls beside formulas: kernels (see `_native.invoke`) and other things
         with a method `link(dtype)`.
+    scratch : function, optional
+        From a dtype to how many numbers of scratch memory each thread needs. The first array of the
+        signature is scratch[threads,words] then, and who runs the kernel provides it.
     """
-    return lambda function: Kernel(function, signature, split, block, grain, needs=needs)
+    options = {"needs": needs, "scratch": scratch}
+    return lambda function: Kernel(function, signature, split, block, grain, **options)
+
+
+class _Calls(dict):
+    """For each element type, as NumPy's letter, the kernel as a Python function, see `_entries`."""
+
+    def __init__(self, kernel):
+        self.kernel = kernel
+
+    def __missing__(self, letter):
+        dtype = FLOATS[letter != "f"]
+        address = self.kernel.address(dtype, _cache.CALL)
+        self[letter] = made = _cache.function(self.kernel.name, address)
+        return made
 
 
 class Kernel:
     """A declared kernel. `entry(dtype)` is the address of its machine code."""
 
-    def __init__(self, function, signature, split, block, grain, key="", needs=()):
+    def __init__(self, function, signature, split, block, grain, key="", needs=(), scratch=None):
         self.name = function.__name__
         self.function, self.signature = function, Signature(signature)
         self.split, self.block, self.grain, self.key = split, block, grain, key
-        self.needs = needs
+        self.needs, self.scratch = needs, scratch
         code = function.__code__
         names = list(code.co_varnames[: code.co_argcount])
         if names != self.signature.names:
@@ -92,13 +112,14 @@ class Kernel:
         arrays = self.signature.arrays
         self.n_arrays = len(arrays)
         self.sizes = [(i, axis) for _, i, axis in self.signature.dims]
-        self.counted = sum(arrays[i].name != "scratch" for i, _ in self.sizes)
-        self._typed = next((i for i, a in enumerate(arrays) if a.dtype == ELEMENT), None)
+        self.uncounted = sum(arrays[i].name == "scratch" for i, _ in self.sizes)
+        self.typed = next((i for i, a in enumerate(arrays) if a.dtype == ELEMENT), None)
         kinds = ["q" if s.dtype == "int64" else "d" for s in self.signature.scalars]
         self.pack = struct.Struct(
             "=qq" + "q" * self.n_arrays + "".join(kinds) + "q" * len(self.sizes)
         ).pack
-        self._entries = {}
+        self.calls = _Calls(self)
+        self._entries, self._engines = {}, {}
 
     def __repr__(self):
         return f"Kernel({self.name})"
@@ -109,23 +130,34 @@ class Kernel:
         self.function(*args, *[alone[name] for name in self.signature.reserved])
 
     def dtype(self, arrays):
-        return FLOATS[1] if self._typed is None else arrays[self._typed].dtype
+        """The element type for these arrays; a kernel without floats is compiled under float64."""
+        return FLOATS[1] if self.typed is None else arrays[self.typed].dtype
 
     def entry(self, dtype):
         """The address of the machine code for element type `dtype`; compiled at the first call."""
         try:
             return self._entries[dtype]
         except KeyError:
-            self._entries[dtype] = address = _cache.address(self, dtype)
+            self._entries[dtype] = address = self.address(dtype, _cache.SYMBOL)
             return address
+
+    def address(self, dtype, symbol):
+        """The address of a function of this kernel's machine code."""
+        if dtype not in self._engines:
+            self._engines[dtype] = _cache.load(self, dtype)
+        return self._engines[dtype].get_function_address(symbol)
 
     def link(self, dtype):
         """Let kernels that are loaded from now on call this one."""
         _cache.define(_cache.symbol(self.name, dtype), self.entry(dtype))
 
-    def work(self, sizes):
-        """The product of all dimensions, in the order of `sizes`, without those of scratch."""
-        return math.prod(sizes[: self.counted])
+    def measure(self, args):
+        """The size of each dimension, in the order of `sizes`."""
+        return [args[i].shape[axis] for i, axis in self.sizes]
+
+    def work(self, args):
+        """The product of all dimensions but those of scratch, in units of GRAIN / grain."""
+        return math.prod(self.measure(args)[self.uncounted :]) * GRAIN // self.grain
 
     def check(self, args):
         """Raise where an argument is not what the signature says: a wrong one would be a crash."""

@@ -5,7 +5,7 @@ each launch. The words that the threads share lie in `control`, each on a cache 
 """
 
 from ._jit import kernel
-from ._native import add, address, call, call_plain, exchange, load, pause, store
+from ._native import add, address, call, call_plain, exchange, load, pause
 
 LINE = 8  # int64 words in a cache line
 JOB, ARRIVED, BASE, TABLE, ROWS, WIDTH, WORDS, YIELD, SPINS, LATE, WAKE = (
@@ -18,20 +18,6 @@ HEAD = 2  # words of a row before its arguments
 def control_words(threads):
     """Length of `control` for a team of so many threads."""
     return SLEEPING + 2 * LINE * threads
-
-
-@kernel("; row", split=None)
-def run_objects(row):
-    """Run one row [entry, count + 256 * head, addresses of `count` ndarray objects, the rest].
-
-    NumPy keeps the address of the data right behind an object's head: read here, it costs
-    nothing; in Python it would cost more than a small kernel.
-    """
-    flags = load(row + 8)
-    head = flags >> 8
-    for i in range(HEAD, HEAD + (flags & 255)):
-        store(row + 8 * i, load(load(row + 8 * i) + head))
-    call(load(row), row + 8 * HEAD, 0, 1)
 
 
 @kernel("table:int64[rows,width]", split=None)

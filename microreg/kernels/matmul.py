@@ -21,19 +21,19 @@ __all__ = [
     "matmul_nn",
     "matmul_nt",
     "matmul_tn",
-    "scratch_words",
 ]
 HOW = {
     "split": "threads",
     "grain": 1 << 22,  # multiply-adds below which one thread is faster: about 50 us
     "needs": (gemm,),
+    "scratch": scratch_words,
 }
 # the last arguments of gemm: sizes m, k, n; steps of a along m and along k; whether b lies
 # transposed; what follows the sums
 
 
-@kernel("a[m,k] b[k,n] -> out[m,n] scratch[threads,words]; tid nt", **HOW)
-def matmul_nn(a, b, out, scratch, tid, nt):
+@kernel("scratch[threads,words] a[m,k] b[k,n] -> out[m,n]; tid nt", **HOW)
+def matmul_nn(scratch, a, b, out, tid, nt):
     """out = a @ b."""
     m, k = a.shape
     n = b.shape[1]
@@ -42,8 +42,8 @@ def matmul_nn(a, b, out, scratch, tid, nt):
     invoke(gemm, args, tid, nt)
 
 
-@kernel("a[m,k] b[n,k] -> out[m,n] scratch[threads,words]; tid nt", **HOW)
-def matmul_nt(a, b, out, scratch, tid, nt):
+@kernel("scratch[threads,words] a[m,k] b[n,k] -> out[m,n]; tid nt", **HOW)
+def matmul_nt(scratch, a, b, out, tid, nt):
     """out = a @ b.T."""
     m, k = a.shape
     n = b.shape[0]
@@ -52,8 +52,8 @@ def matmul_nt(a, b, out, scratch, tid, nt):
     invoke(gemm, args, tid, nt)
 
 
-@kernel("a[k,m] b[k,n] -> out[m,n] scratch[threads,words]; tid nt", **HOW)
-def matmul_tn(a, b, out, scratch, tid, nt):
+@kernel("scratch[threads,words] a[k,m] b[k,n] -> out[m,n]; tid nt", **HOW)
+def matmul_tn(scratch, a, b, out, tid, nt):
     """out = a.T @ b."""
     k, m = a.shape
     n = b.shape[1]
@@ -63,10 +63,10 @@ def matmul_tn(a, b, out, scratch, tid, nt):
 
 
 @kernel(
-    "x[m,k] weight[n,k] bias[n] -> out[m,n] scratch[threads,words]; activation:int64 tid nt",
+    "scratch[threads,words] x[m,k] weight[n,k] bias[n] -> out[m,n]; activation:int64 tid nt",
     **HOW,
 )
-def linear(x, weight, bias, out, scratch, activation, tid, nt):
+def linear(scratch, x, weight, bias, out, activation, tid, nt):
     """out = x @ weight.T + bias; activation 1 is max(0, .), 0 none."""
     m, k = x.shape
     n = weight.shape[0]
@@ -75,8 +75,8 @@ def linear(x, weight, bias, out, scratch, activation, tid, nt):
     invoke(gemm, args, tid, nt)
 
 
-@kernel("a[batch,m,k] b[batch,k,n] -> out[batch,m,n] scratch[threads,words]; tid nt", **HOW)
-def batch_matmul_nn(a, b, out, scratch, tid, nt):
+@kernel("scratch[threads,words] a[batch,m,k] b[batch,k,n] -> out[batch,m,n]; tid nt", **HOW)
+def batch_matmul_nn(scratch, a, b, out, tid, nt):
     """out[s] = a[s] @ b[s]."""
     batch, m, k = a.shape
     n = b.shape[2]
@@ -86,8 +86,8 @@ def batch_matmul_nn(a, b, out, scratch, tid, nt):
         invoke(gemm, args, 0, 1)
 
 
-@kernel("a[batch,m,k] b[batch,n,k] -> out[batch,m,n] scratch[threads,words]; tid nt", **HOW)
-def batch_matmul_nt(a, b, out, scratch, tid, nt):
+@kernel("scratch[threads,words] a[batch,m,k] b[batch,n,k] -> out[batch,m,n]; tid nt", **HOW)
+def batch_matmul_nt(scratch, a, b, out, tid, nt):
     """out[s] = a[s] @ b[s].T."""
     batch, m, k = a.shape
     n = b.shape[1]
@@ -97,8 +97,8 @@ def batch_matmul_nt(a, b, out, scratch, tid, nt):
         invoke(gemm, args, 0, 1)
 
 
-@kernel("a[batch,k,m] b[batch,k,n] -> out[batch,m,n] scratch[threads,words]; tid nt", **HOW)
-def batch_matmul_tn(a, b, out, scratch, tid, nt):
+@kernel("scratch[threads,words] a[batch,k,m] b[batch,k,n] -> out[batch,m,n]; tid nt", **HOW)
+def batch_matmul_tn(scratch, a, b, out, tid, nt):
     """out[s] = a[s].T @ b[s]."""
     batch, k, m = a.shape
     n = b.shape[2]

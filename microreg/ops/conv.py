@@ -5,7 +5,7 @@ import numpy as np
 from ..errors import ShapeError
 from ..kernels import conv as kernels
 from ..kernels import matmul as products
-from ..runtime import launch, workspace
+from ..runtime import launch
 from ._op import Op, dense
 from .arithmetic import maximum
 from .linear import matmul
@@ -51,9 +51,8 @@ def _conv_forward(x, weight, bias=None, **attrs):
     columns, height, width = _columns(x, weight.shape[2:], attrs)
     out = np.empty((len(x), len(weight), height * width), x.dtype)
     matrix = dense(weight).reshape(len(weight), -1)
-    scratch = workspace(products.scratch_words(x.dtype), x.dtype)
     for image, result in zip(columns, out, strict=True):
-        launch(products.matmul_nn, matrix, image, result, scratch)
+        launch(products.matmul_nn, matrix, image, result)
     if bias is not None:
         out += bias[:, None]
     return out.reshape(len(x), len(weight), height, width)
@@ -61,7 +60,7 @@ def _conv_forward(x, weight, bias=None, **attrs):
 
 def _conv_vjp(g, node):
     x, weight = node.inputs[:2]
-    flat = dense(g).reshape(*g.shape[:2], -1)
+    flat = dense(g).reshape(*g.shape[:2], g.shape[2] * g.shape[3])
     gradients = [None, None]
     if node.needs[0]:
         gradients[0] = _conv_dx(flat, x, weight, node.attrs)
@@ -77,9 +76,8 @@ def _conv_vjp(g, node):
 def _conv_dx(flat, x, weight, attrs):
     matrix = dense(weight).reshape(len(weight), -1)
     columns = np.empty((len(x), matrix.shape[1], flat.shape[2]), x.dtype)
-    scratch = workspace(products.scratch_words(x.dtype), x.dtype)
     for g, image in zip(flat, columns, strict=True):
-        launch(products.matmul_tn, matrix, g, image, scratch)
+        launch(products.matmul_tn, matrix, g, image)
     dx = np.empty(x.shape, x.dtype)
     width = _window(x, weight.shape[2:], attrs)[1]
     launch(kernels.col2im, columns, dx, *_numbers(weight.shape[2:], attrs), width)
@@ -115,7 +113,7 @@ def _conv_reference(x, weight, bias=None, **attrs):
         n, c, height, width = under.shape
         pixels = reshape(transpose(under, axes=(0, 2, 3, 1)), shape=(-1, c))
         tap = matmul(pixels, transpose(weight[:, :, i, j], axes=(1, 0)))
-        out = out + reshape(tap, shape=(n, height, width, -1))
+        out = out + reshape(tap, shape=(n, height, width, len(weight)))
     out = transpose(out, axes=(0, 3, 1, 2))
     return out if bias is None else out + reshape(bias, shape=(1, -1, 1, 1))
 

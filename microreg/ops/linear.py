@@ -4,7 +4,7 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..kernels import matmul as kernels
-from ..runtime import launch, workspace
+from ..runtime import launch
 from ._op import Op, dense
 from .arithmetic import unbroadcast
 from .reduction import sum
@@ -27,15 +27,14 @@ def _alike(*arrays):
 def _product(a, b, families):
     """a @ b by the kernel for how the two lie in memory; families = (nn, nt, tn)."""
     a, b = _alike(a, b)
-    dtype = a.dtype
-    out = np.empty((*a.shape[:-1], b.shape[-1]), dtype)
+    out = np.empty((*a.shape[:-1], b.shape[-1]), a.dtype)
     if _is_transposed(a) and not _is_transposed(b):
         kernel, a, b = families[2], a.swapaxes(-1, -2), dense(b)
     elif _is_transposed(b):
         kernel, a, b = families[1], dense(a), b.swapaxes(-1, -2)
     else:
         kernel, a, b = families[0], dense(a), dense(b)
-    launch(kernel, a, b, out, workspace(kernels.scratch_words(dtype), dtype))
+    launch(kernel, a, b, out)
     return out
 
 
@@ -87,11 +86,9 @@ def _linear_forward(x, weight, bias=None):
     if bias is None:
         bias = np.zeros(len(weight), weight.dtype)
     x, weight, bias = map(dense, _alike(x, weight, bias))
-    dtype = x.dtype
     rows = x.reshape(-1, x.shape[-1])
-    out = np.empty((*x.shape[:-1], len(weight)), dtype)
-    scratch = workspace(kernels.scratch_words(dtype), dtype)
-    launch(kernels.linear, rows, weight, bias, out.reshape(-1, len(weight)), scratch, 0)
+    out = np.empty((*x.shape[:-1], len(weight)), x.dtype)
+    launch(kernels.linear, rows, weight, bias, out.reshape(-1, len(weight)), 0)
     return out
 
 

@@ -16,6 +16,7 @@ import threading
 import numpy as np
 
 from ..kernels import interpreter as loop
+from ..kernels._cache import HEAD
 from ..kernels._jit import GRAIN
 
 CHECK = os.environ.get("MICROREG_DEBUG", "0") != "0"
@@ -23,19 +24,23 @@ SPINS = 4000  # turns of a waiting loop before a thread gives its core away: abo
 LATE = 50  # cores given away in one job that make it a slow one
 REST = 200  # jobs that one thread does alone after a slow one
 
-_HEAD = object.__basicsize__  # bytes before the data pointer in an ndarray object
-_probe = np.zeros(1)
-if ctypes.c_void_p.from_address(id(_probe) + _HEAD).value != _probe.ctypes.data:
-    raise ImportError("microreg: this NumPy does not keep an array's address where it should be")
+_probe = np.zeros(3)
+if (
+    ctypes.c_void_p.from_address(id(_probe) + HEAD).value != _probe.ctypes.data
+    or ctypes.c_int64.from_address(ctypes.c_void_p.from_address(id(_probe) + HEAD + 16).value).value
+    != 3
+):
+    raise ImportError(
+        "microreg: this NumPy does not keep arrays as it should; see kernels/_entries.py"
+    )
 
-_FLAGS = _HEAD << 8  # tells run_objects how long an object's head is
 _ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_int64, ctypes.c_int64)
 _INT64 = np.dtype(np.float64)  # a kernel over int64 alone is compiled under this name
 
 
 def address(array):
     """Where the data of an array begins."""
-    return ctypes.c_void_p.from_address(id(array) + _HEAD).value or 0
+    return ctypes.c_void_p.from_address(id(array) + HEAD).value or 0
 
 
 @functools.cache
@@ -50,30 +55,33 @@ def launch(kernel, *args):
     The arrays are C-contiguous and of the dtypes that the signature names: the caller's duty,
     verified when MICROREG_DEBUG=1.
     """
+    typed = kernel.typed
+    letter = "d" if typed is None else args[typed].dtype.char
+    if kernel.scratch is not None:
+        args = (scratch(kernel, letter), *args)
     if CHECK:
         kernel.check(args)
+    if kernel.calls[letter](*args) is not None:  # more work than is done without letting go
+        row = np.frombuffer(pack(kernel, args), np.int64)
+        run(row[None], GRAIN if kernel.split else 0)
+
+
+def pack(kernel, args):
+    """A row of a table: this kernel on these arguments."""
     count = kernel.n_arrays
-    sizes = [args[i].shape[axis] for i, axis in kernel.sizes]
     entry = kernel.entry(kernel.dtype(args))
-    if _team.threads > 1 and kernel.split is not None and kernel.work(sizes) >= kernel.grain:
-        row = kernel.pack(entry, 0, *map(address, args[:count]), *args[count:], *sizes)
-        _team.run(np.frombuffer(row, np.int64)[None])
-    else:
-        row = kernel.pack(entry, _FLAGS + count, *map(id, args[:count]), *args[count:], *sizes)
-        _entry(loop.run_objects)(row, 0, 1)
+    return kernel.pack(entry, 0, *map(address, args[:count]), *args[count:], *kernel.measure(args))
 
 
-_scratch = threading.local()
-
-
-def workspace(words, dtype):
-    """Scratch memory (threads, words) for one launch, reused by the next one that asks."""
-    size = (_team.threads, words)
-    held = getattr(_scratch, dtype.char, None)
-    if held is None or held.shape != size:
-        held = np.empty(size, dtype)
-        setattr(_scratch, dtype.char, held)
-    return held
+def scratch(kernel, letter):
+    """Scratch memory (threads, words) for a launch; each Python thread has its own."""
+    try:
+        return getattr(_team.scratch, letter)[kernel.scratch]
+    except (AttributeError, KeyError):
+        held = _team.scratch.__dict__.setdefault(letter, {})
+        words = kernel.scratch(np.dtype(letter))
+        held[kernel.scratch] = np.empty((_team.threads, words), letter)
+        return held[kernel.scratch]
 
 
 def run(table, work):
@@ -97,6 +105,7 @@ class Team:
 
     def __init__(self, threads):
         self.threads = threads
+        self.scratch = threading.local()
         self._lock = threading.Lock()
         self._control = None
         self._rest = 0

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from microreg.kernels import matmul as products
-from microreg.runtime import get_num_threads, launch, set_num_threads, workspace
+from microreg.runtime import get_num_threads, launch, set_num_threads
 
 FORMS = {
     "nn": (lambda m, k, n: ((m, k), (k, n)), lambda a, b: a @ b),
@@ -36,7 +36,7 @@ def threads():
 def product(kernel, *args, shape, extra=()):
     dtype = args[0].dtype
     out = np.full(shape, np.nan, dtype)
-    launch(kernel, *args, out, workspace(products.scratch_words(dtype), dtype), *extra)
+    launch(kernel, *args, out, *extra)
     return out
 
 

@@ -1,0 +1,179 @@
+"""The machine-level entries around a kernel's function, written as LLVM instructions.
+
+    microreg_entry(int64* row, int64 tid, int64 nt)     one thread's part; row = [array addresses,
+                                                        scalars, sizes]
+    microreg_call(self, PyObject** args, int64 count)   called by Python itself: array objects and
+                                                        numbers
+
+`microreg_call` reads addresses and sizes from the array objects, where NumPy keeps them, and runs
+the whole kernel, if its work is below the kernel's grain, without letting go of the interpreter. It
+returns self then, which is None, and its first argument if it did nothing.
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.np import arrayobj
+
+from ._cache import CALL, HEAD, SYMBOL
+
+NAMES = (SYMBOL, CALL)
+I32, I64, VOID = ir.IntType(32), ir.IntType(64), ir.VoidType()
+WORD = I64.as_pointer()
+OBJECT = ir.IntType(8).as_pointer()
+
+
+def module(kernel, kinds, body, target):
+    """A module with both entries; `body` describes the compiled function of argument `kinds`."""
+    made = target.codegen()._create_empty_module(kernel.name)
+    entry = _entry(made, kernel, kinds, body, target)
+    _call(made, kernel, entry)
+    return made
+
+
+def _entry(made, kernel, kinds, body, target):
+    function = ir.Function(made, ir.FunctionType(VOID, [WORD, I64, I64]), SYMBOL)
+    row, tid, nt = function.args
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+
+    def run(start, count, index):
+        values = _arguments(builder, target, kernel, kinds, row, start, count, index, tid, nt)
+        kind = target.call_conv.get_function_type(types.none, kinds)
+        callee = cgutils.get_or_insert_function(made, kind, body.llvm_func_name)
+        target.call_conv.call_function(builder, callee, types.none, kinds, values)
+
+    zero = I64(0)
+    if kernel.split is None:
+        with builder.if_then(builder.icmp_signed("==", tid, zero)):
+            run(zero, zero, zero)
+    elif kernel.split == "threads":
+        run(zero, zero, zero)
+    else:
+        _blocks(builder, kernel, row, tid, nt, run)
+    builder.ret_void()
+    return function
+
+
+def _blocks(builder, kernel, row, tid, nt, run):
+    """The loop over blocks tid, tid + nt, ... of the split dimension; see `Kernel.rows`."""
+    inner = I64(1)
+    for dim in kernel.inner:
+        size = I64(int(dim)) if dim.isdigit() else _word(builder, row, kernel.signature.slot(dim))
+        inner = builder.mul(inner, size)
+    count = _word(builder, row, kernel.signature.slot(kernel.split))
+    rows = builder.sdiv(I64(kernel.block), _larger(builder, inner))
+    rows = _larger(builder, rows)
+    if not kernel.inner:
+        rows = I64(kernel.block)
+    head, body = builder.append_basic_block("blocks"), builder.append_basic_block("block")
+    after = builder.append_basic_block("after")
+    before = builder.block
+    builder.branch(head)
+    builder.position_at_end(head)
+    index = builder.phi(I64)
+    index.add_incoming(tid, before)
+    start = builder.mul(index, rows)
+    builder.cbranch(builder.icmp_signed("<", start, count), body, after)
+    builder.position_at_end(body)
+    left = builder.sub(count, start)
+    some = builder.select(builder.icmp_signed("<", left, rows), left, rows)
+    run(start, some, index)
+    index.add_incoming(builder.add(index, nt), builder.block)
+    builder.branch(head)
+    builder.position_at_end(after)
+
+
+def _larger(builder, value):
+    """value, or 1 if it is less."""
+    return builder.select(builder.icmp_signed("<", value, I64(1)), I64(1), value)
+
+
+def _word(builder, row, i):
+    return builder.load(builder.gep(row, [I64(i)]))
+
+
+def _arguments(builder, target, kernel, kinds, row, start, count, index, tid, nt):
+    """What the function takes: array structures, scalars, reserved numbers."""
+    signature = kernel.signature
+
+    def size(dim):
+        if dim == "blocks":
+            return I64(1)
+        return I64(int(dim)) if dim.isdigit() else _word(builder, row, signature.slot(dim))
+
+    values = []
+    for i, (spec, kind) in enumerate(zip(signature.arrays, kinds, strict=False)):
+        data_type = target.get_data_type(kind.dtype)
+        shape = [size(dim) for dim in spec.dims]
+        strides = [I64(target.get_abi_sizeof(data_type))]
+        for length in reversed(shape[1:]):
+            strides.insert(0, builder.mul(strides[0], length))
+        place = _word(builder, row, i)
+        if spec.dims and spec.dims[0] == "blocks":
+            place = builder.add(place, builder.mul(index, strides[0]))
+        elif spec.dims and spec.dims[0] == kernel.split:
+            place = builder.add(place, builder.mul(start, strides[0]))
+            shape[0] = count
+        array = arrayobj.make_array(kind)(target, builder)
+        arrayobj.populate_array(
+            array,
+            data=builder.inttoptr(place, data_type.as_pointer()),
+            shape=shape,
+            strides=strides,
+            itemsize=I64(target.get_abi_sizeof(data_type)),
+            meminfo=None,
+        )
+        values.append(array._getvalue())
+    for i, kind in enumerate(kinds[len(values) : len(values) + len(signature.scalars)]):
+        value = _word(builder, row, len(signature.arrays) + i)
+        if not isinstance(kind, types.Integer):
+            value = builder.bitcast(value, ir.DoubleType())
+            value = builder.fptrunc(value, ir.FloatType()) if kind == types.float32 else value
+        values.append(value)
+    reserved = {"start": start, "tid": tid, "nt": nt, "row": builder.ptrtoint(row, I64)}
+    return values + [reserved[name] for name in signature.reserved]
+
+
+def _call(made, kernel, entry):
+    kind = ir.FunctionType(OBJECT, [OBJECT, OBJECT.as_pointer(), I64])
+    function = ir.Function(made, kind, CALL)
+    none, args, _ = function.args
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+
+    def external(name, result, argument):
+        kind = ir.FunctionType(result, [argument])
+        return cgutils.get_or_insert_function(made, kind, name)
+
+    def give(value):
+        builder.call(external("Py_IncRef", VOID, OBJECT), [value])
+        builder.ret(value)
+
+    def field(object, offset):
+        """The word at a byte offset from an object's head."""
+        return builder.load(builder.bitcast(builder.gep(object, [I64(HEAD + offset)]), WORD))
+
+    objects = [
+        builder.load(builder.gep(args, [I64(i)]))
+        for i in range(kernel.n_arrays + len(kernel.signature.scalars))
+    ]
+    arrays, numbers = objects[: kernel.n_arrays], objects[kernel.n_arrays :]
+    sizes = []  # in an array object: data, the number of axes, the address of the sizes
+    for i, axis in kernel.sizes:
+        sizes.append(_word(builder, builder.inttoptr(field(arrays[i], 16), WORD), axis))
+    work = I64(1)
+    for size in sizes[kernel.uncounted :]:
+        work = builder.mul(work, size)
+    with builder.if_then(builder.icmp_signed(">=", work, I64(kernel.grain)), likely=False):
+        give(objects[0])
+    words = [field(array, 0) for array in arrays]
+    for spec, number in zip(kernel.signature.scalars, numbers, strict=True):
+        if spec.dtype == "int64":
+            words.append(builder.call(external("PyLong_AsLongLong", I64, OBJECT), [number]))
+        else:
+            to_float = external("PyFloat_AsDouble", ir.DoubleType(), OBJECT)
+            words.append(builder.bitcast(builder.call(to_float, [number]), I64))
+    row = cgutils.alloca_once(builder, I64, size=max(1, len(words + sizes)))
+    for i, word in enumerate(words + sizes):
+        builder.store(word, builder.gep(row, [I64(i)]))
+    builder.call(entry, [row, I64(0), I64(1)])
+    give(none)
