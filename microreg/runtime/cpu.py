@@ -24,15 +24,10 @@ SPINS = 4000  # turns of a waiting loop before a thread gives its core away: abo
 LATE = 50  # cores given away in one job that make it a slow one
 REST = 200  # jobs that one thread does alone after a slow one
 
-_probe = np.zeros(3)
-if (
-    ctypes.c_void_p.from_address(id(_probe) + HEAD).value != _probe.ctypes.data
-    or ctypes.c_int64.from_address(ctypes.c_void_p.from_address(id(_probe) + HEAD + 16).value).value
-    != 3
-):
-    raise ImportError(
-        "microreg: this NumPy does not keep arrays as it should; see kernels/_entries.py"
-    )
+_probe = np.zeros(3)  # kernels read arrays where NumPy keeps them, see `kernels/_entries.py`
+_words = np.frombuffer((ctypes.c_char * 24).from_address(id(_probe) + HEAD), np.int64)
+if _words[0] != _probe.ctypes.data or ctypes.c_int64.from_address(int(_words[2])).value != 3:
+    raise ImportError("microreg: this NumPy does not keep an array's address where it should be")
 
 _ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_int64, ctypes.c_int64)
 _INT64 = np.dtype(np.float64)  # a kernel over int64 alone is compiled under this name
