@@ -21,10 +21,35 @@ def _tensor(x, who, name="input"):
     return x
 
 
+def _alike(who, *inputs):
+    """The inputs, floating ones, in one dtype: the widest of theirs."""
+    dtype = inputs[0].dtype
+    if dtype.kind == "f" and all(x.dtype == dtype for x in inputs):
+        return inputs
+    for x in inputs:
+        if x.dtype.kind != "f":
+            raise DTypeError(
+                f"{who}: expected inputs of float32 or float64, got {x.dtype}; use .float()"
+            )
+    dtype = np.result_type(*(x.dtype for x in inputs))
+    return tuple((x if isinstance(x, Tensor) else Tensor(x)).to(dtype) for x in inputs)
+
+
+def _shaped(who, shape, **inputs):
+    """Raise unless each input that is given has the shape."""
+    for name, x in inputs.items():
+        if x is not None and x.shape != shape:
+            raise ShapeError(f"{who}: {name}: expected shape {shape}, got {x.shape}")
+
+
 def linear(input, weight, bias=None):
     """y[..., o] = sum_i input[..., i] * weight[o, i] + bias[o]."""
-    inputs = (input, weight) if bias is None else (input, weight, bias)
-    return Tensor.record(products.linear, inputs, {})
+    if input.ndim == 1:
+        return linear(input[None], weight, bias)[0]
+    if bias is None:
+        return Tensor.record(products.linear, _alike("linear", input, weight), {})
+    _shaped("linear", weight.shape[:1], bias=bias)
+    return Tensor.record(products.linear, _alike("linear", input, weight, bias), {})
 
 
 def relu(input):
@@ -44,7 +69,8 @@ def sigmoid(input):
 
 def softplus(input):
     """log(1 + exp(x))."""
-    return Tensor.record(activation.softplus, (_tensor(input, "softplus"),), {})
+    x = _tensor(input, "softplus")
+    return Tensor.record(activation.softplus, (x if x.dtype.kind == "f" else x.float(),), {})
 
 
 def gelu(input, approximate="none"):
@@ -57,6 +83,7 @@ def gelu(input, approximate="none"):
     Hendrycks, Gimpel, "Gaussian Error Linear Units", arXiv:1606.08415.
     """
     x = _tensor(input, "gelu")
+    x = x if x.dtype.kind == "f" else x.float()
     if approximate == "none":
         return Tensor.record(activation.gelu, (x,), {})
     if approximate != "tanh":
@@ -99,7 +126,9 @@ def cat(tensors, dim=0):
     if not tensors:
         raise ShapeError("cat: expected at least one tensor")
     first = tensors[0].shape
-    axis = dim % max(len(first), 1)
+    if not -len(first) <= dim < len(first):
+        raise ShapeError(f"cat(dim={dim}): shape {first} has no such axis")
+    axis = dim % len(first)
     for x in tensors:
         same = len(x.shape) == len(first) and all(
             n == m for i, (n, m) in enumerate(zip(x.shape, first, strict=True)) if i != axis
@@ -127,7 +156,7 @@ def dropout(input, p=0.5, training=True):
     if not training or p == 0.0:
         return x
     attrs = {"p": float(p), "state": take(x.data.size)}
-    return Tensor.record(dropout_ops.dropout, (x,), attrs)
+    return Tensor.record(dropout_ops.dropout, _alike("dropout", x), attrs)
 
 
 def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
@@ -143,9 +172,11 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
             f"layer_norm(normalized_shape={trailing}): got x of shape {x.shape}, whose last axes "
             "are not that"
         )
+    _shaped("layer_norm", trailing, weight=weight, bias=bias)
     weight = np.ones(trailing, x.dtype) if weight is None else weight
     bias = np.zeros(trailing, x.dtype) if bias is None else bias
-    return Tensor.record(normalization.layer_norm, (x, weight, bias), {"eps": float(eps)})
+    inputs = _alike("layer_norm", x, weight, bias)
+    return Tensor.record(normalization.layer_norm, inputs, {"eps": float(eps)})
 
 
 def batch_norm(
@@ -172,6 +203,10 @@ def batch_norm(
     if x.ndim < 2:
         raise ShapeError(f"batch_norm: expected x (n, channels, ...), got {x.shape}")
     channels = x.shape[1]
+    given = {"running_mean": running_mean, "running_var": running_var}
+    _shaped("batch_norm", (channels,), weight=weight, bias=bias, **given)
+    if (running_mean is None) != (running_var is None):
+        raise ValueError("batch_norm: expected both running_mean and running_var, or neither")
     weight = np.ones(channels, x.dtype) if weight is None else weight
     bias = np.zeros(channels, x.dtype) if bias is None else bias
     running = [None if r is None else r.data for r in (running_mean, running_var)]
@@ -183,7 +218,8 @@ def batch_norm(
             )
         attrs = {"eps": float(eps), "momentum": momentum}
         attrs["running_mean"], attrs["running_var"] = running
-        return Tensor.record(normalization.batch_norm, (x, weight, bias), attrs)
+        inputs = _alike("batch_norm", x, weight, bias)
+        return Tensor.record(normalization.batch_norm, inputs, attrs)
     if running[0] is None:
         raise ValueError("batch_norm: expected running statistics when not training")
     along = (1, -1) + (1,) * (x.ndim - 2)
@@ -204,8 +240,9 @@ def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1):
         "padding": _pair(padding, "conv2d", "padding", 0),
         "dilation": _pair(dilation, "conv2d", "dilation", 1),
     }
+    _shaped("conv2d", weight.shape[:1], bias=bias)
     inputs = (input, weight) if bias is None else (input, weight, bias)
-    return Tensor.record(conv.conv2d, inputs, attrs)
+    return Tensor.record(conv.conv2d, _alike("conv2d", *inputs), attrs)
 
 
 def max_pool2d(input, kernel_size, stride=None, padding=0, dilation=1):
@@ -223,7 +260,8 @@ def max_pool2d(input, kernel_size, stride=None, padding=0, dilation=1):
         "padding": padding,
         "dilation": _pair(dilation, "max_pool2d", "dilation", 1),
     }
-    return Tensor.record(conv.max_pool2d, (_tensor(input, "max_pool2d"),), attrs)
+    x = _tensor(input, "max_pool2d")
+    return Tensor.record(conv.max_pool2d, _alike("max_pool2d", x), attrs)
 
 
 def _pair(value, who, name, least):
@@ -268,13 +306,17 @@ def cross_entropy(
     logits, labels = _tensor(input, "cross_entropy"), _labels(input, target, ignore_index)
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"cross_entropy(label_smoothing={label_smoothing}): expected 0 to 1")
-    k = logits.shape[1]
+    (logits,), k = _alike("cross_entropy", logits), logits.shape[1]
     valid = labels != ignore_index
     used = np.where(valid, labels, 0)
+    if not valid.all():  # so that NaN in a row that does not count stays there
+        logits = where(valid[:, None], logits, 0.0)
     rows = Tensor.record(loss.cross_entropy, (logits,), {"labels": used})
     if weight is None and not label_smoothing and valid.all():
         return _reduce(rows, reduction, "cross_entropy")
-    classes = np.ones(k, logits.dtype) if weight is None else as_numbers(weight)
+    classes = np.ones(k) if weight is None else as_numbers(weight)
+    _shaped("cross_entropy", (k,), weight=classes)
+    classes = classes.astype(logits.dtype)
     counts = classes[used] * valid
     rows = rows * counts
     if label_smoothing:
