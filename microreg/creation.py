@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .dtypes import get_default_dtype
+from .dtypes import as_dtype, get_default_dtype
 from .random import generator
 from .tensor import Tensor
 
@@ -10,7 +10,7 @@ from .tensor import Tensor
 def tensor(data, dtype=None, requires_grad=False):
     """A tensor with a copy of `data`; an array's dtype is kept unless `dtype` is given."""
     made = Tensor(data)
-    made.data = made.data.astype(dtype or made.dtype)
+    made.data = made.data.astype(made.dtype if dtype is None else as_dtype(dtype, "tensor"))
     return made.requires_grad_() if requires_grad else made
 
 

@@ -33,6 +33,13 @@ def as_array(data):
     raise DTypeError(f"tensor: expected numbers or bools, got dtype {array.dtype}")
 
 
+def as_dtype(dtype, who):
+    """One of the four dtypes, however it was named."""
+    if np.dtype(dtype) not in _DTYPES:
+        raise DTypeError(f"{who}: expected float32, float64, int64 or bool, got {np.dtype(dtype)}")
+    return np.dtype(dtype)
+
+
 _default = [FLOAT32]
 
 

@@ -4,6 +4,7 @@ import operator
 
 import numpy as np
 
+from .dtypes import as_array, as_dtype, get_default_dtype
 from .errors import ShapeError
 from .ops import activation, arithmetic, linear, loss, reduction, shape
 from .ops._op import Op
@@ -16,24 +17,44 @@ def _operand(x, other):
     if isinstance(other, (np.generic, np.ndarray)) and other.ndim == 0:
         other = other.item()
     elif isinstance(other, (list, tuple)):
-        other = np.asarray(other, x.data.dtype)
+        other = np.asarray(other, x.data.dtype) if x.data.dtype.kind == "f" else as_array(other)
     return other
 
 
-def _binary(op):
+def _floating(x):
+    """x itself if it is floating, else with the default dtype."""
+    return x if x.data.dtype.kind == "f" else x.to(get_default_dtype())
+
+
+def _meet(x, other):
+    """Tensor x and an operand; integers and bools beside floats take the floats' dtype."""
+    kind, dtype = x.data.dtype.kind, getattr(other, "dtype", None)
+    if dtype is None:
+        return (_floating(x) if type(other) is float else x), other
+    if kind != "f" and dtype.kind == "f":
+        return x.to(dtype), other
+    if kind == "f" and dtype.kind != "f":
+        to = other.to if hasattr(other, "record") else other.astype
+        return x, to(x.data.dtype)
+    return x, other
+
+
+def _binary(op, floating=False):
     def method(self, other):
+        self = _floating(self) if floating else self
         if type(other) is not type(self):
             if not isinstance(other, NUMBERS) and not hasattr(other, "record"):
                 return NotImplemented
-            other = _operand(self, other)
-            if type(other) is float and self.data.dtype.kind != "f":
-                self = self.float()
+            self, other = _meet(self, _operand(self, other))
+        elif self.data.dtype is not other.data.dtype:
+            self, other = _meet(self, other)
         return self.record(op, (self, other), {})
 
     def reflected(self, other):
-        other = _operand(self, other)
-        if type(other) is float and self.data.dtype.kind != "f":
-            self = self.float()
+        if not isinstance(other, NUMBERS):
+            return NotImplemented
+        self = _floating(self) if floating else self
+        self, other = _meet(self, _operand(self, other))
         return self.record(op, (other, self), {})
 
     return method, reflected
@@ -46,9 +67,9 @@ def _compare(function):
     return method
 
 
-def _unary(op):
+def _unary(op, floating=False):
     def method(self):
-        return self.record(op, (self,), {})
+        return self.record(op, (_floating(self) if floating else self,), {})
 
     return method
 
@@ -69,7 +90,7 @@ class Methods:
     __add__, __radd__ = _binary(arithmetic.add)
     __sub__, __rsub__ = _binary(arithmetic.sub)
     __mul__, __rmul__ = _binary(arithmetic.mul)
-    __truediv__, __rtruediv__ = _binary(arithmetic.div)
+    __truediv__, __rtruediv__ = _binary(arithmetic.div, floating=True)
     __pow__, __rpow__ = _binary(arithmetic.power)
     __neg__ = neg = _unary(arithmetic.neg)
     __abs__ = abs = _unary(arithmetic.abs)
@@ -82,9 +103,9 @@ class Methods:
     __gt__ = gt = _compare(operator.gt)
     __ge__ = ge = _compare(operator.ge)
 
-    exp = _unary(arithmetic.exp)
-    log = _unary(arithmetic.log)
-    sqrt = _unary(arithmetic.sqrt)
+    exp = _unary(arithmetic.exp, floating=True)
+    log = _unary(arithmetic.log, floating=True)
+    sqrt = _unary(arithmetic.sqrt, floating=True)
     relu = _unary(activation.relu)
     tanh = _unary(activation.tanh)
     sigmoid = _unary(activation.sigmoid)
@@ -97,13 +118,15 @@ class Methods:
         """Entries below `min` become `min`, above `max` become `max`; their gradient is 0."""
         if min is None and max is None:
             raise ValueError("clamp: expected min, max or both")
-        return self.record(arithmetic.clamp, (self,), {"min": min, "max": max})
+        bounds = {"min": _bound(min, "min"), "max": _bound(max, "max")}
+        x = _floating(self) if float in map(type, bounds.values()) else self
+        return self.record(arithmetic.clamp, (x,), bounds)
 
     def __matmul__(self, other):
         return matmul(self, other)
 
     def __rmatmul__(self, other):
-        return matmul(self.record(_constant, (np.asarray(other),), {}), self)
+        return matmul(self.record(_constant, (np.asarray(_operand(self, other)),), {}), self)
 
     matmul = __matmul__
 
@@ -120,6 +143,8 @@ class Methods:
 
     def flatten(self, start_dim=0, end_dim=-1):
         """Join the axes from start_dim to end_dim into one."""
+        if not self.ndim:
+            return self.reshape(1)
         start, end = _axis(self, start_dim, "flatten"), _axis(self, end_dim, "flatten")
         joined = int(np.prod(self.shape[start : end + 1]))
         return self.reshape(*self.shape[:start], joined, *self.shape[end + 1 :])
@@ -156,14 +181,22 @@ class Methods:
     def unsqueeze(self, dim):
         """A new axis of length one at position `dim`."""
         at = dim + self.ndim + 1 if dim < 0 else dim
+        if not 0 <= at <= self.ndim:
+            raise ShapeError(
+                f"unsqueeze: expected a position from {-self.ndim - 1} to {self.ndim}, got {dim}"
+            )
         return self.reshape(*self.shape[:at], 1, *self.shape[at:])
 
     def expand(self, *sizes):
         """Broadcast to `sizes`, -1 keeping a length."""
         sizes = list(sizes[0] if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes)
-        for i, n in enumerate(reversed(self.shape)):
-            if sizes[-1 - i] == -1:
-                sizes[-1 - i] = n
+        old = (1,) * (len(sizes) - self.ndim) + self.shape
+        fits = len(old) == len(sizes) and all(
+            m in (-1, n) or (n == 1 and m >= 0) for n, m in zip(old, sizes, strict=True)
+        )
+        if not fits or -1 in sizes[: len(sizes) - self.ndim]:
+            raise ShapeError(f"expand{tuple(sizes)}: shape {self.shape} does not broadcast to it")
+        sizes = [n if m == -1 else m for n, m in zip(old, sizes, strict=True)]
         return self.record(arithmetic.expand, (self,), {"shape": tuple(sizes)})
 
     def sum(self, dim=None, keepdim=False):
@@ -197,6 +230,10 @@ class Methods:
         return self._position(np.argmin, dim, keepdim)
 
     def _position(self, function, dim, keepdim):
+        if dim is not None:
+            _axis(self, dim, function.__name__)
+        if not self.data.size:
+            raise ShapeError(f"{function.__name__}: expected an entry, got shape {self.shape}")
         return self.record(
             Op(function.__name__, function, ()), (self,), {"axis": dim, "keepdims": keepdim}
         )
@@ -211,7 +248,7 @@ class Methods:
         """This tensor with another dtype, or on another device; itself if nothing changes."""
         if isinstance(dtype, str) and dtype.split(":")[0] in ("cpu", "cuda"):
             return _on_device(self, dtype)
-        dtype = np.dtype(dtype)
+        dtype = as_dtype(dtype, "to")
         return self if dtype == self.data.dtype else self.record(cast, (self,), {"dtype": dtype})
 
     def float(self):
@@ -240,6 +277,15 @@ class Methods:
         return self.data.size
 
 
+def _bound(value, name):
+    """A bound of clamp as a Python number, which does not widen the dtype."""
+    if isinstance(value, (np.generic, np.ndarray)) and value.ndim == 0:
+        return value.item()
+    if value is None or isinstance(value, (int, float)):
+        return value
+    raise TypeError(f"clamp: {name}: expected a number, got {type(value).__name__}; use maximum")
+
+
 _constant = Op("constant", lambda x: x, ())
 _copy = Op("clone", lambda x: x.copy(), (lambda g, node: g,))
 
@@ -247,9 +293,10 @@ _copy = Op("clone", lambda x: x.copy(), (lambda g, node: g,))
 def matmul(a, b):
     """The matrix product; a vector counts as a row on the left and as a column on the right."""
     if not hasattr(b, "record"):
-        b = a.record(_constant, (np.asarray(b),), {})
+        b = a.record(_constant, (np.asarray(_operand(a, b)),), {})
     if not a.ndim or not b.ndim:
         raise ShapeError(f"matmul: expected at least one axis each, got {a.shape} and {b.shape}")
+    a, b = _meet(a, b)
     row, column = a.ndim == 1, b.ndim == 1
     left = a.unsqueeze(0) if row else a
     right = b.unsqueeze(1) if column else b
