@@ -314,6 +314,7 @@ def _owned(pairs, taken):
     """The pairs, each gradient a dense array of its own: a vjp may hand one array to several."""
     out = []
     for x, g in pairs:
+        g = np.asarray(g)  # NumPy makes a scalar of what has no axes
         if id(g) in taken or g.base is not None or not g.flags.c_contiguous:
             g = g.copy()
         taken.add(id(g))

@@ -1,5 +1,7 @@
 """Softmax and cross-entropy over the last axis."""
 
+import math
+
 import numpy as np
 
 from ..kernels import softmax as kernels
@@ -13,18 +15,23 @@ from .shape import index
 def _rows(kernel, *arrays):
     """A kernel over the rows of arrays of one shape, the last axis being the row."""
     out = np.empty(arrays[0].shape, arrays[0].dtype)
-    d = out.shape[-1]
-    launch(kernel, *(dense(a).reshape(-1, d) for a in arrays), out.reshape(-1, d))
+    rows = math.prod(out.shape[:-1]), out.shape[-1]
+    launch(kernel, *(dense(a).reshape(rows) for a in arrays), out.reshape(rows))
     return out
 
 
+def _largest(x):
+    """The largest entry of each row; it carries no gradient."""
+    return _data(x).max(axis=-1, keepdims=True, initial=-np.inf)
+
+
 def _softmax_reference(x):
-    e = exp(x - _data(x).max(axis=-1, keepdims=True))
+    e = exp(x - _largest(x))
     return e / sum(e, axes=(x.ndim - 1,), keepdims=True)
 
 
 def _log_softmax_reference(x):
-    z = x - _data(x).max(axis=-1, keepdims=True)
+    z = x - _largest(x)
     return z - log(sum(exp(z), axes=(x.ndim - 1,), keepdims=True))
 
 
