@@ -1,0 +1,176 @@
+"""What holds for every op in the table."""
+
+import importlib
+import pkgutil
+
+import numpy as np
+import pytest
+
+import microreg as mr
+import microreg.ops
+from microreg.ops._op import Op
+
+from .conftest import CASES, Library, over
+from .table import ACTIVATIONS, LAYERS, LOSSES, TABLE
+
+TOLERANCE = {np.dtype(np.float32): 2e-4, np.dtype(np.float64): 1e-9}  # relative, see `close`
+SAMPLES = 12  # entries of an input that gradcheck looks at
+
+formula_case = over([case for case in CASES if case.line.numpy])
+torch_case = over([case for case in CASES if case.line.torch])
+strange_case = over(  # one input of each line whose NaN and inf are torch's
+    {
+        case.line.name: case
+        for case in CASES
+        if case.line.torch
+        and case.line
+        not in [*LAYERS, *LOSSES]  # sums of several terms: inf - inf where torch has inf
+        and case.line.name != "x ** -0.5"  # of -inf it is 0 in C and in NumPy, NaN in torch
+        and all(np.prod(shape) for shape in case.shapes)
+    }.values()
+)
+
+
+def close(got, want):
+    """Equal up to rounding: relative to the entry, or to the largest one where terms cancel."""
+    assert got.shape == want.shape
+    rtol = TOLERANCE[got.dtype]
+    largest = np.abs(want[np.isfinite(want)]).max(initial=0.0)
+    np.testing.assert_allclose(got, want, rtol=rtol, atol=rtol * largest)
+
+
+def all_close(got, want):
+    for one, other in zip(got, want, strict=True):
+        close(one, other)
+
+
+def gradients(case, xs):
+    """The value, then the gradients of <value, a random cotangent>, as arrays."""
+    out = case(*xs)
+    found = mr.grad(out, xs, mr.tensor(case.cotangent(out)))
+    return [out.data, *(dx.data for dx in found)]
+
+
+def in_torch(torch, case, arrays):
+    """The same by torch."""
+    xs = [torch.tensor(x, requires_grad=True) for x in arrays]
+    out = case.line.call(Library(torch), *xs)
+    found = torch.autograd.grad(out, xs, torch.tensor(case.cotangent(out.detach().numpy())))
+    return [out.detach().numpy(), *(dx.numpy() for dx in found)]
+
+
+def test_the_value_is_that_of_the_formula(formula_case, dtype):
+    arrays = formula_case.arrays(dtype)
+    want = formula_case.line.numpy(*(x.astype(np.float64) for x in arrays))
+    close(formula_case(*map(mr.tensor, arrays)).data, np.asarray(want))
+
+
+def test_torch_gives_the_same(torch_case, dtype, torch):
+    got = gradients(torch_case, torch_case.tensors(dtype))
+    all_close(got, in_torch(torch, torch_case, torch_case.arrays(dtype)))
+
+
+def test_the_dtype_is_kept_and_inputs_are_left_as_they_were(case, dtype):
+    xs = case.tensors(dtype)
+    out, *found = gradients(case, xs)
+    assert out.dtype == dtype
+    for x, dx, before in zip(xs, found, case.arrays(dtype), strict=True):
+        assert dx.dtype == dtype and dx.shape == x.shape
+        np.testing.assert_array_equal(x.data, before)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_the_gradient_is_that_of_the_value(case, order):
+    xs = case.arrays()
+    report = mr.gradcheck(case, *xs, order=order, samples=SAMPLES)
+    assert report.kinks == 0
+    assert report.checked == sum(min(x.size, SAMPLES) for x in xs)
+
+
+def test_recording_the_backward_pass_changes_no_number(case, dtype):
+    xs = case.tensors(dtype)
+    out = case(*xs)
+    g = mr.tensor(case.cotangent(out))
+    recorded = mr.grad(out, xs, g, create_graph=True)
+    all_close([dx.data for dx in recorded], gradients(case, xs)[1:])
+
+
+def test_gradients_have_memory_of_their_own(case):
+    xs = case.tensors()
+    out = case(*xs)
+    g = mr.tensor(case.cotangent(out))
+    found = [dx.data for dx in mr.grad(out, xs, g)]
+    others = [*(x.data for x in xs), g.data, out.data]
+    for i, dx in enumerate(found):
+        assert type(dx) is np.ndarray and dx.flags.c_contiguous and dx.flags.writeable
+        assert not any(np.shares_memory(dx, other) for other in [*others, *found[:i]])
+
+
+def spread(x):
+    """Every second entry of something larger."""
+    return np.stack([x, x + 1], axis=-1)[..., 0]
+
+
+def turned(x):
+    """Counted backwards along every axis."""
+    return np.flip(np.flip(x).copy())
+
+
+@pytest.mark.parametrize("layout", [np.asfortranarray, spread, turned])
+def test_how_an_input_lies_in_memory_does_not_matter(case, layout):
+    xs = case.tensors()
+    want = gradients(case, xs)
+    for x in xs:
+        x.data = layout(x.data).reshape(x.shape)  # some of NumPy's functions lose 0-d
+    all_close(gradients(case, xs), want)
+
+
+def test_a_fused_op_is_its_reference(case, dtype, monkeypatch):
+    """With every fused op replaced by its reference, value and gradients stay the same."""
+    xs = case.tensors(dtype)
+    want, record = gradients(case, xs), mr.Tensor.record
+
+    def unfused(op, inputs, attrs):
+        if op.reference is None:
+            return record(op, inputs, attrs)
+        out = op.reference(*inputs, **attrs)
+        return out if isinstance(out, mr.Tensor) else mr.Tensor(out)
+
+    monkeypatch.setattr(mr.Tensor, "record", staticmethod(unfused))
+    all_close(gradients(case, xs), want)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_goes_where_torch_lets_it_go(strange_case, bad, torch):
+    case = strange_case
+    for i, x in enumerate(case.arrays()):
+        arrays = case.arrays()
+        arrays[i].flat[x.size // 2] = bad
+        with np.errstate(all="ignore"):
+            got = gradients(case, [mr.tensor(x, requires_grad=True) for x in arrays])
+        want = in_torch(torch, case, arrays)
+        count = None if case.line in ACTIVATIONS else 1  # where there is no slope, choices differ
+        all_close(got[:count], want[:count])
+
+
+def test_every_op_has_a_line(monkeypatch):
+    recorded, record = set(), mr.Tensor.record
+
+    def noted(op, inputs, attrs):
+        recorded.add(op)
+        return record(op, inputs, attrs)
+
+    monkeypatch.setattr(mr.Tensor, "record", staticmethod(noted))
+    for case in {case.line.name: case for case in CASES}.values():
+        xs = case.tensors()
+        mr.grad(case(*xs).sum(), xs, create_graph=True)
+    known = set()
+    for found in pkgutil.iter_modules(microreg.ops.__path__):
+        module = importlib.import_module(f"microreg.ops.{found.name}")
+        known |= {op for op in vars(module).values() if isinstance(op, Op)}
+    assert known - recorded == set()
+
+
+def test_names_are_given_once():
+    names = [line.name for line in TABLE]
+    assert sorted(set(names)) == sorted(names)
