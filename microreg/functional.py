@@ -265,7 +265,7 @@ def max_pool2d(input, kernel_size, stride=None, padding=0, dilation=1):
 
 
 def _pair(value, who, name, least):
-    pair = (value, value) if isinstance(value, (int, np.integer)) else tuple(value)
+    pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
     if len(pair) != 2 or not all(isinstance(v, (int, np.integer)) and v >= least for v in pair):
         raise ValueError(f"{who}({name}={value}): expected one or two integers of at least {least}")
     return tuple(int(v) for v in pair)

@@ -1,0 +1,217 @@
+"""What functions refuse, and in which words."""
+
+import numpy as np
+import pytest
+
+import microreg as mr
+import microreg.nn.functional as F
+from microreg.errors import DeviceError, DTypeError, ShapeError
+
+X = mr.tensor(np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32))
+INTEGERS = mr.tensor(np.arange(12).reshape(3, 4))
+NONE = mr.zeros(0, 3)
+IMAGE, FILTER = mr.ones(2, 3, 5, 5), mr.ones(4, 3, 2, 2)
+LABELS = [0, 3, 1]
+REDUCING = ("sum", "mean", "var", "amax", "amin", "argmax", "argmin", "softmax", "squeeze")
+BCE = F.binary_cross_entropy_with_logits
+
+SHAPES = {
+    "matmul: expected (..., m, k) and (..., k, n), got (3, 4), (3, 4)": lambda: X @ X,
+    "matmul: batch axes (2,) and (3,) do not broadcast": (
+        lambda: mr.ones(2, 3, 4) @ mr.ones(3, 4, 5)
+    ),
+    "matmul: expected at least one axis each, got (3, 4) and ()": lambda: X @ 2,
+    "linear: expected x (..., 3) for weight (5, 3), got (3, 4)": (
+        lambda: F.linear(X, mr.ones(5, 3))
+    ),
+    "linear: bias: expected shape (5,), got (1,)": (lambda: F.linear(X, mr.ones(5, 4), mr.ones(1))),
+    "conv2d: expected x (n, 3, h, w) for weight (4, 3, 2, 2), got (2, 2, 5, 5)": (
+        lambda: F.conv2d(IMAGE[:, :2], FILTER)
+    ),
+    "conv2d: expected x (n, 3, h, w) for weight (4, 3, 2, 2), got (3, 5, 5)": (
+        lambda: F.conv2d(IMAGE[0], FILTER)
+    ),
+    "conv2d: bias: expected shape (4,), got (3,)": (lambda: F.conv2d(IMAGE, FILTER, mr.ones(3))),
+    "max_pool2d: expected x (n, c, h, w), got (3, 5, 5)": lambda: F.max_pool2d(IMAGE[0], 2),
+    "layer_norm(normalized_shape=(4, 4)): got x of shape (3, 4), whose last axes are not that": (
+        lambda: F.layer_norm(X, (4, 4))
+    ),
+    "layer_norm: weight: expected shape (4,), got (2, 2)": (
+        lambda: F.layer_norm(X, (4,), mr.ones(2, 2))
+    ),
+    "layer_norm: bias: expected shape (4,), got (3,)": (
+        lambda: F.layer_norm(X, (4,), None, mr.ones(3))
+    ),
+    "batch_norm: expected x (n, channels, ...), got (4,)": (
+        lambda: F.batch_norm(mr.ones(4), None, None, training=True)
+    ),
+    "batch_norm: expected more than one value per channel in training, got x of shape (1, 4); "
+    "use a larger batch, drop the last one, or call eval()": (
+        lambda: F.batch_norm(X[:1], None, None, training=True)
+    ),
+    "batch_norm: weight: expected shape (4,), got (3,)": (
+        lambda: F.batch_norm(X, None, None, mr.ones(3), training=True)
+    ),
+    "batch_norm: running_var: expected shape (4,), got (3,)": (
+        lambda: F.batch_norm(X, mr.ones(4), mr.ones(3))
+    ),
+    "mse_loss: expected input and target of one shape, got (3, 4) and (3,); reshape the target": (
+        lambda: F.mse_loss(X, X[:, 0])
+    ),
+    "binary_cross_entropy_with_logits: expected input and target of one shape, got (3, 1) and "
+    "(3,); reshape the target": lambda: BCE(X[:, :1], X[:, 0]),
+    "cross_entropy: expected input (n, classes) and target (n,), got (3, 4) and (2,)": (
+        lambda: F.cross_entropy(X, [0, 1])
+    ),
+    "cross_entropy: expected at least one row, got an empty batch": (
+        lambda: F.cross_entropy(NONE, np.zeros(0, int))
+    ),
+    "cross_entropy: weight: expected shape (4,), got (5,)": (
+        lambda: F.cross_entropy(X, LABELS, weight=np.ones(5))
+    ),
+    **{
+        f"{name}: expected an axis from -2 to 1, got 2": lambda name=name: getattr(X, name)(2)
+        for name in REDUCING
+    },
+    "sum: expected an axis from -2 to 1, got -3": lambda: X.sum((0, -3)),
+    "transpose: expected an axis from -2 to 1, got 5": lambda: X.transpose(0, 5),
+    "flatten: expected an axis from -2 to 1, got 2": lambda: X.flatten(0, 2),
+    "mean: expected at least one entry to average, got shape (0, 3)": lambda: NONE.mean(0),
+    "amax: expected at least one entry, got shape (0, 3)": lambda: NONE.amax(),
+    "amin: expected at least one entry, got shape (0, 3)": lambda: NONE.amin(1),
+    "argmin: expected an entry, got shape (0, 3)": lambda: NONE.argmin(),
+    "permute(0, 0): expected each of 2 axes once": lambda: X.permute(0, 0),
+    "t: expected a matrix, got shape (2, 3, 5, 5); use transpose": lambda: IMAGE.t(),
+    "unsqueeze: expected a position from -3 to 2, got 3": lambda: X.unsqueeze(3),
+    **{
+        f"reshape{n}: 12 entries of shape (3, 4) do not fit": lambda n=n: X.reshape(*n)
+        for n in [(5, 2), (-1, 5), (-1, -1), (-2, 6), (0, -1)]
+    },
+    **{
+        f"expand{n}: shape (3, 4) does not broadcast to it": lambda n=n: X.expand(*n)
+        for n in [(3, 5), (4,), (-1, 3, 4), (3, 0)]
+    },
+    "cat: expected at least one tensor": lambda: mr.cat([]),
+    "cat(dim=0): shapes (3, 4) and (4, 3) differ elsewhere": lambda: mr.cat([X, X.T]),
+    "cat(dim=-3): shape (3, 4) has no such axis": lambda: mr.cat([X, X], -3),
+    "cat(dim=1): shapes (3, 1, 4) and (4, 1, 3) differ elsewhere": lambda: mr.stack([X, X.T], 1),
+}
+DTYPES = {
+    **{
+        f"{name}: expected inputs of float32 or float64, got int64; use .float()": call
+        for name, call in {
+            "linear": lambda: F.linear(INTEGERS, mr.ones(5, 4)),
+            "conv2d": lambda: F.conv2d(IMAGE.long(), FILTER),
+            "max_pool2d": lambda: F.max_pool2d(IMAGE.long(), 2),
+            "layer_norm": lambda: F.layer_norm(INTEGERS, (4,)),
+            "batch_norm": lambda: F.batch_norm(INTEGERS, None, None, training=True),
+            "dropout": lambda: F.dropout(INTEGERS),
+            "cross_entropy": lambda: F.cross_entropy(INTEGERS, LABELS),
+        }.items()
+    },
+    "cross_entropy: expected integer labels, got float64": (
+        lambda: F.cross_entropy(X, [0.0, 1.0, 2.0])
+    ),
+    "where: expected a bool condition, got int64": lambda: mr.where(INTEGERS, X, 0.0),
+    "to: expected float32, float64, int64 or bool, got float16": lambda: X.to(np.float16),
+}
+VALUES = {
+    "conv2d(stride=0): expected one or two integers of at least 1": (
+        lambda: F.conv2d(IMAGE, FILTER, stride=0)
+    ),
+    "conv2d(padding=(1, -1)): expected one or two integers of at least 0": (
+        lambda: F.conv2d(IMAGE, FILTER, padding=(1, -1))
+    ),
+    "conv2d(dilation=(1, 2, 3)): expected one or two integers of at least 1": (
+        lambda: F.conv2d(IMAGE, FILTER, dilation=(1, 2, 3))
+    ),
+    "max_pool2d(kernel_size=1.5): expected one or two integers of at least 1": (
+        lambda: F.max_pool2d(IMAGE, 1.5)
+    ),
+    "max_pool2d(kernel_size=(3, 3), padding=(1, 2)): expected a padding of at most half the "
+    "window": lambda: F.max_pool2d(IMAGE, 3, padding=(1, 2)),
+    "batch_norm: expected both running_mean and running_var, or neither": (
+        lambda: F.batch_norm(X, mr.ones(4), None)
+    ),
+    "batch_norm: expected running statistics when not training": (
+        lambda: F.batch_norm(X, None, None)
+    ),
+    "dropout(p=1.5): expected a probability from 0 to 1": lambda: F.dropout(X, 1.5),
+    "dropout(p=-0.1): expected a probability from 0 to 1": lambda: F.dropout(X, -0.1),
+    "mse_loss(reduction='median'): expected 'mean', 'sum' or 'none'": (
+        lambda: F.mse_loss(X, X, reduction="median")
+    ),
+    "binary_cross_entropy_with_logits(reduction=None): expected 'mean', 'sum' or 'none'": (
+        lambda: BCE(X, X, reduction=None)
+    ),
+    "cross_entropy(reduction='median'): expected 'mean', 'sum' or 'none'": (
+        lambda: F.cross_entropy(X, LABELS, reduction="median")
+    ),
+    "cross_entropy: expected labels from 0 to 3, got 4 in row 2": (
+        lambda: F.cross_entropy(X, [0, 3, 4])
+    ),
+    "cross_entropy: expected labels from 0 to 3, got -1 in row 1": (
+        lambda: F.cross_entropy(X, [-100, -1, 2])
+    ),
+    "cross_entropy(label_smoothing=1.5): expected 0 to 1": (
+        lambda: F.cross_entropy(X, LABELS, label_smoothing=1.5)
+    ),
+    "gelu(approximate='erf'): expected 'none' or 'tanh'": lambda: F.gelu(X, "erf"),
+    "clamp: expected min, max or both": lambda: X.clamp(),
+}
+TYPES = {
+    **{
+        f"{name}: input: expected a Tensor, got ndarray; wrap it in mr.tensor(...)": (
+            lambda name=name: getattr(F, name)(np.ones(3))
+        )
+        for name in ("relu", "tanh", "sigmoid", "softplus", "gelu", "dropout")
+    },
+    "clamp: max: expected a number, got Tensor; use maximum": lambda: X.clamp(max=X),
+}
+DEVICES = {"to('cuda:0'): this build of microreg computes on the CPU only": lambda: X.to("cuda:0")}
+REFUSED = [
+    (error, text, call)
+    for error, calls in (
+        (ShapeError, SHAPES),
+        (DTypeError, DTYPES),
+        (ValueError, VALUES),
+        (TypeError, TYPES),
+        (DeviceError, DEVICES),
+    )
+    for text, call in calls.items()
+]
+
+
+@pytest.mark.parametrize(("error", "text", "call"), REFUSED, ids=[text for _, text, _ in REFUSED])
+def test_the_error_says_what_was_expected(error, text, call):
+    with pytest.raises(error) as raised:
+        call()
+    assert str(raised.value) == text
+
+
+@pytest.mark.parametrize("operate", [F.conv2d, lambda x, w: F.max_pool2d(x, w.shape[2:])])
+def test_a_window_larger_than_the_image_is_refused(operate):
+    with pytest.raises(ShapeError, match=r"\(2, 6\) does not fit an input of shape \(2, 3, 5, 5\)"):
+        operate(IMAGE, mr.ones(4, 3, 2, 6))
+
+
+@pytest.mark.parametrize("other", [None, {}, object()])
+def test_operators_leave_what_they_do_not_know_to_others(other):
+    for operate in (
+        lambda a, b: a + b,
+        lambda a, b: a - b,
+        lambda a, b: a * b,
+        lambda a, b: a / b,
+        lambda a, b: a**b,
+    ):
+        for a, b in ((X, other), (other, X)):
+            with pytest.raises(TypeError, match="unsupported operand"):
+                operate(a, b)
+
+
+def test_a_refused_batch_changes_no_running_statistics():
+    mean, var = mr.zeros(4), mr.ones(4)
+    for x, weight in ((X[:1], None), (X, mr.ones(3)), (INTEGERS, None)):
+        with pytest.raises((ShapeError, DTypeError)):
+            F.batch_norm(x, mean, var, weight, training=True)
+    assert (mean.data == 0).all() and (var.data == 1).all()
