@@ -11,3 +11,8 @@ settings.load_profile("microreg")
 @pytest.fixture
 def rng():
     return np.random.default_rng(17)
+
+
+@pytest.fixture(scope="session")
+def torch():
+    return pytest.importorskip("torch")

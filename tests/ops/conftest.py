@@ -62,8 +62,3 @@ case = over(CASES)
 @pytest.fixture(params=[np.float32, np.float64])
 def dtype(request):
     return request.param
-
-
-@pytest.fixture
-def torch():
-    return pytest.importorskip("torch")

@@ -309,6 +309,10 @@ LAYERS = [
         "layer_norm bare", norm_rows(1), real, one((3, 5), (2, 3, 4), (0, 3)), naive_layer_norm(1)
     ),
     line("layer_norm 2", norm_rows(2), real, [((2, 3, 4), (3, 4), (3, 4))], naive_layer_norm(2)),
+    line("layer_norm x, x", lambda m, x: m.layer_norm(x, x.shape, x, x), real, one((5,), (2, 3))),
+    line(
+        "layer_norm x, f(x)", lambda m, x: m.layer_norm(x * x, x.shape, x, x.exp()), real, SOLID[1:]
+    ),
     line("batch_norm", norm_batch, real, GRIDS, naive_batch_norm),
     line("batch_norm bare", norm_batch, real, one((7, 3), (3, 2, 4)), naive_batch_norm),
     line("batch_norm eval", norm_running, real, GRIDS),
