@@ -38,8 +38,9 @@ class Sequential(Module):
         return iter(self._modules.values())
 
     def __getitem__(self, index):
-        layers = list(self._modules.values())
-        return Sequential(*layers[index]) if isinstance(index, slice) else layers[index]
+        if isinstance(index, slice):
+            return Sequential(dict(list(self._modules.items())[index]))  # under the same names
+        return list(self._modules.values())[index]
 
 
 class ModuleList(Sequential):
@@ -47,6 +48,10 @@ class ModuleList(Sequential):
 
     def __init__(self, modules=()):
         super().__init__(*modules)
+
+    def __getitem__(self, index):
+        found = super().__getitem__(index)
+        return ModuleList(found) if isinstance(index, slice) else found
 
     def forward(self, input):
         raise TypeError("ModuleList: call its modules; it has no forward of its own")

@@ -4,7 +4,8 @@ from collections import OrderedDict
 
 import numpy as np
 
-from ..dtypes import as_array
+from ..dtypes import FLOAT32, FLOAT64, as_array
+from ..errors import DTypeError
 from ..grad_mode import no_grad
 from ..tensor import Tensor
 
@@ -38,6 +39,11 @@ class Module:
         if "_parameters" not in self.__dict__:
             raise AttributeError(
                 f"{type(self).__name__}.{name}: call super().__init__() before assigning"
+            )
+        if name in self._parameters and value is not None and not isinstance(value, Parameter):
+            raise TypeError(
+                f"{type(self).__name__}.{name}: expected a Parameter or None, got "
+                f"{type(value).__name__}; wrap it in nn.Parameter, or change {name}.data"
             )
         rooms = {Parameter: self._parameters, Module: self._modules}
         home = next((rooms[kind] for kind in rooms if isinstance(value, kind)), None)
@@ -80,13 +86,13 @@ class Module:
         """A Parameter under `name`, or None for one that this module does without."""
         self._parameters[name] = parameter
 
-    def named_modules(self, prefix=""):
-        """This module and all below it, each once, with their names."""
+    def named_modules(self, prefix="", remove_duplicate=True):
+        """This module and all below it, with their names: each once, or under all its names."""
         seen = set()
         stack = [(prefix, self)]
         while stack:
             name, module = stack.pop()
-            if id(module) in seen:
+            if remove_duplicate and id(module) in seen:
                 continue
             seen.add(id(module))
             yield name, module
@@ -135,8 +141,9 @@ class Module:
 
     def apply(self, function):
         """Call `function` on every submodule, then on this one."""
-        for module in reversed(list(self.modules())):
-            function(module)
+        for module in self.children():
+            module.apply(function)
+        function(self)
         return self
 
     def zero_grad(self):
@@ -155,6 +162,8 @@ class Module:
                 value.to(target)
             return self
         dtype = np.dtype(target)
+        if dtype not in (FLOAT32, FLOAT64):
+            raise DTypeError(f"{type(self).__name__}.to: expected float32 or float64, got {dtype}")
         for value in (*self.parameters(), *self.buffers()):
             if value.data.dtype.kind == "f":
                 value.data = value.data.astype(dtype)
@@ -170,7 +179,7 @@ class Module:
     def state_dict(self):
         """Names to tensors sharing memory with parameters and buffers: PyTorch's keys, layouts."""
         out = OrderedDict()
-        for prefix, module in self.named_modules():
+        for prefix, module in self.named_modules(remove_duplicate=False):
             for room in (module._parameters, module._buffers):
                 for name, value in room.items():
                     if value is not None:

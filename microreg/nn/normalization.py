@@ -63,14 +63,16 @@ class _BatchNorm(Module):
                 f"{input.shape}; use a larger batch, drop the last one, or call eval()"
             )
         momentum = self.momentum
-        if self.training and self.running_mean is not None:
-            self.num_batches_tracked.data += 1
-            if momentum is None:  # the plain average over all batches so far
-                momentum = 1.0 / float(self.num_batches_tracked)
+        tracked = self.training and self.running_mean is not None
+        if tracked and momentum is None:  # the plain average over all batches so far
+            momentum = 1.0 / (int(self.num_batches_tracked) + 1)
         running = (
             (self.running_mean, self.running_var) if not batch or self.training else (None,) * 2
         )
-        return F.batch_norm(input, *running, self.weight, self.bias, batch, momentum, self.eps)
+        out = F.batch_norm(input, *running, self.weight, self.bias, batch, momentum, self.eps)
+        if tracked:
+            self.num_batches_tracked.data += 1
+        return out
 
     def extra_repr(self):
         return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}"
