@@ -15,4 +15,6 @@ def rng():
 
 @pytest.fixture(scope="session")
 def torch():
-    return pytest.importorskip("torch")
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)  # two teams of threads on one machine wait for each other
+    return torch
