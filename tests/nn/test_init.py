@@ -9,7 +9,7 @@ import microreg as mr
 from microreg import nn
 from microreg.nn import init
 
-SHAPES = [(40, 60), (200, 30), (16, 8, 3, 5)]
+SHAPES = [(40, 60), (400, 500), (16, 8, 3, 5)]
 GAINS = [("linear", None), ("sigmoid", None), ("tanh", None), ("relu", None), ("conv2d", None)]
 GAINS += [("leaky_relu", slope) for slope in (None, 0.0, 0.2, math.sqrt(5.0))]
 

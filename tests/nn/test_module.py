@@ -253,6 +253,14 @@ REFUSED = {
         KeyError,
         {"0.weight": None, "7.w": np.zeros(1)},
     ),
+    "load_state_dict: missing [], unexpected ['7.w']; strict=False loads what fits": (
+        KeyError,
+        {"7.w": np.zeros(1)},
+    ),
+    "load_state_dict: missing ['4.count'], unexpected []; strict=False loads what fits": (
+        KeyError,
+        {"4.count": None},
+    ),
     "load_state_dict: 0.bias: expected (2,), got (); 7.weight: expected (3, 2), got (2, 3)": (
         ValueError,
         {"7.weight": np.zeros((2, 3)), "0.bias": np.zeros(())},
