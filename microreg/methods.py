@@ -41,20 +41,24 @@ def _meet(x, other):
 
 def _binary(op, floating=False):
     def method(self, other):
-        self = _floating(self) if floating else self
-        if type(other) is not type(self):
-            if not isinstance(other, NUMBERS) and not hasattr(other, "record"):
+        if (floating or type(other) is float) and self.data.dtype.kind != "f":
+            self = _floating(self)
+        if hasattr(other, "record"):
+            if self.data.dtype is not other.data.dtype:
+                self, other = _meet(self, other)
+        elif type(other) is not float and type(other) is not int:
+            if not isinstance(other, NUMBERS):
                 return NotImplemented
             self, other = _meet(self, _operand(self, other))
-        elif self.data.dtype is not other.data.dtype:
-            self, other = _meet(self, other)
         return self.record(op, (self, other), {})
 
     def reflected(self, other):
-        if not isinstance(other, NUMBERS):
-            return NotImplemented
-        self = _floating(self) if floating else self
-        self, other = _meet(self, _operand(self, other))
+        if (floating or type(other) is float) and self.data.dtype.kind != "f":
+            self = _floating(self)
+        if type(other) is not float and type(other) is not int:
+            if not isinstance(other, NUMBERS):
+                return NotImplemented
+            self, other = _meet(self, _operand(self, other))
         return self.record(op, (other, self), {})
 
     return method, reflected
@@ -69,7 +73,9 @@ def _compare(function):
 
 def _unary(op, floating=False):
     def method(self):
-        return self.record(op, (_floating(self) if floating else self,), {})
+        if floating and self.data.dtype.kind != "f":
+            self = _floating(self)
+        return self.record(op, (self,), {})
 
     return method
 
