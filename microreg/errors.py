@@ -19,3 +19,7 @@ class GraphError(RuntimeError):
 
 class GradcheckError(AssertionError):
     """An analytic gradient, or a prox, disagrees with its definition."""
+
+
+class CaptureError(RuntimeError):
+    """A step cannot be recorded: it looks at a number, or does something that has no kernel."""

@@ -117,7 +117,7 @@ def where(condition, input, other):
     mask = condition.data if isinstance(condition, Tensor) else np.asarray(condition)
     if mask.dtype != np.bool_:
         raise DTypeError(f"where: expected a bool condition, got {mask.dtype}")
-    return Tensor.record(arithmetic.where, (input, other), {"condition": mask})
+    return Tensor.record(arithmetic.where, (condition, input, other), {})
 
 
 def cat(tensors, dim=0):
@@ -209,26 +209,40 @@ def batch_norm(
         raise ValueError("batch_norm: expected both running_mean and running_var, or neither")
     weight = np.ones(channels, x.dtype) if weight is None else weight
     bias = np.zeros(channels, x.dtype) if bias is None else bias
-    running = [None if r is None else r.data for r in (running_mean, running_var)]
     if training:
-        if x.data.size <= channels:
-            raise ShapeError(
-                f"batch_norm: expected more than one value per channel in training, got x of shape "
-                f"{x.shape}; use a larger batch, drop the last one, or call eval()"
-            )
-        attrs = {"eps": float(eps), "momentum": momentum}
-        attrs["running_mean"], attrs["running_var"] = running
-        inputs = _alike("batch_norm", x, weight, bias)
-        return Tensor.record(normalization.batch_norm, inputs, attrs)
-    if running[0] is None:
+        return batch_statistics_norm(
+            x, running_mean, running_var, weight, bias, momentum, eps, "batch_norm"
+        )
+    if running_mean is None:
         raise ValueError("batch_norm: expected running statistics when not training")
     along = (1, -1) + (1,) * (x.ndim - 2)
-    scale = weight * (1.0 / np.sqrt(running[1] + running[1].dtype.type(eps)))
-    shift = bias - scale * running[0]
+    scale = weight / (running_var + float(eps)).sqrt()
+    shift = bias - scale * running_mean
     return x * scale.reshape(along) + shift.reshape(along)
 
 
-def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1):
+def batch_statistics_norm(
+    x, running_mean, running_var, weight, bias, momentum, eps, who, tracked=None
+):
+    """batch_norm in training; `tracked` counts the batches, and momentum None averages them."""
+    if x.data.size <= x.shape[1]:
+        raise ShapeError(
+            f"{who}: expected more than one value per channel in training, got x of shape "
+            f"{x.shape}; use a larger batch, drop the last one, or call eval()"
+        )
+    if momentum is None and tracked is None and running_mean is not None:
+        raise ValueError(f"{who}(momentum=None): expected a number")
+    weight = np.ones(x.shape[1], x.dtype) if weight is None else weight
+    bias = np.zeros(x.shape[1], x.dtype) if bias is None else bias
+    attrs = {"eps": float(eps), "momentum": None if momentum is None else float(momentum)}
+    for name, held in (
+        ("running_mean", running_mean), ("running_var", running_var), ("tracked", tracked)
+    ):  # fmt: skip
+        attrs[name] = None if held is None else held.data
+    return Tensor.record(normalization.batch_norm, _alike("batch_norm", x, weight, bias), attrs)
+
+
+def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     """Cross-correlation of x (n, c, h, w) with weight (o, c, kh, kw).
 
     out[n, o, i, j] = bias[o] + sum_{c, u, v} weight[o, c, u, v] *
@@ -239,7 +253,12 @@ def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1):
         "stride": _pair(stride, "conv2d", "stride", 1),
         "padding": _pair(padding, "conv2d", "padding", 0),
         "dilation": _pair(dilation, "conv2d", "dilation", 1),
+        "groups": groups,
     }
+    if not isinstance(groups, int) or groups < 1 or weight.shape[0] % groups:
+        raise ValueError(
+            f"conv2d(groups={groups!r}): expected a divisor of the {weight.shape[0]} channels"
+        )
     _shaped("conv2d", weight.shape[:1], bias=bias)
     inputs = (input, weight) if bias is None else (input, weight, bias)
     return Tensor.record(conv.conv2d, _alike("conv2d", *inputs), attrs)
@@ -303,28 +322,28 @@ def cross_entropy(
     ValueError
         If a label is not one of the k classes.
     """
-    logits, labels = _tensor(input, "cross_entropy"), _labels(input, target, ignore_index)
+    who = "cross_entropy"
+    logits, labels = _tensor(input, who), _labels(input, target, ignore_index)
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"cross_entropy(label_smoothing={label_smoothing}): expected 0 to 1")
     (logits,), k = _alike("cross_entropy", logits), logits.shape[1]
-    valid = labels != ignore_index
-    used = np.where(valid, labels, 0)
-    if not valid.all():  # so that NaN in a row that does not count stays there
-        logits = where(valid[:, None], logits, 0.0)
-    rows = Tensor.record(loss.cross_entropy, (logits,), {"labels": used})
-    if weight is None and not label_smoothing and valid.all():
-        return _reduce(rows, reduction, "cross_entropy")
-    classes = np.ones(k) if weight is None else as_numbers(weight)
+    attrs = {"labels": labels, "ignore_index": int(ignore_index)}
+    if weight is None and not label_smoothing:
+        if reduction == "mean":
+            return Tensor.record(loss.cross_entropy_mean, (logits,), attrs)
+        return _reduce(Tensor.record(loss.cross_entropy, (logits,), attrs), reduction, who)
+    valid = Tensor(labels) != ignore_index
+    logits = where(valid.unsqueeze(1), logits, 0.0)  # NaN in a row that does not count stays there
+    rows = Tensor.record(loss.cross_entropy, (logits,), attrs)
+    classes = Tensor(np.ones(k, logits.dtype)) if weight is None else weight
     _shaped("cross_entropy", (k,), weight=classes)
-    classes = classes.astype(logits.dtype)
-    counts = classes[used] * valid
+    classes = (classes if isinstance(classes, Tensor) else Tensor(classes)).to(logits.dtype)
+    counts = classes[where(valid, Tensor(labels), 0)] * valid
     rows = rows * counts
     if label_smoothing:
         even = -(logits.log_softmax(1) * (classes / k)).sum(1) * valid
         rows = rows * (1.0 - label_smoothing) + even * label_smoothing
-    if reduction == "mean":
-        return rows.sum() / counts.sum()
-    return _reduce(rows, reduction, "cross_entropy")
+    return rows.sum() / counts.sum() if reduction == "mean" else _reduce(rows, reduction, who)
 
 
 def as_numbers(x):
@@ -343,6 +362,8 @@ def _labels(input, target, ignore_index):
         raise DTypeError(f"cross_entropy: expected integer labels, got {labels.dtype}")
     if not len(labels):
         raise ShapeError("cross_entropy: expected at least one row, got an empty batch")
+    if labels.__class__ is not np.ndarray:
+        return labels  # not known here: a label that is no class makes the loss NaN
     wrong = (labels < 0) | (labels >= input.shape[1])
     wrong &= labels != ignore_index
     if wrong.any():

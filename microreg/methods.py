@@ -1,7 +1,5 @@
 """The operators and methods of Tensor: each names an op, its arguments in PyTorch's order."""
 
-import operator
-
 import numpy as np
 
 from .dtypes import as_array, as_dtype, get_default_dtype
@@ -64,9 +62,9 @@ def _binary(op, floating=False):
     return method, reflected
 
 
-def _compare(function):
+def _compare(op):
     def method(self, other):
-        return self.record(Op(function.__name__, function, ()), (self, _operand(self, other)), {})
+        return self.record(op, (self, _operand(self, other)), {})
 
     return method
 
@@ -78,13 +76,6 @@ def _unary(op, floating=False):
         return self.record(op, (self,), {})
 
     return method
-
-
-def _cast_vjp(g, node):
-    return cast(g, dtype=node.inputs[0].dtype)
-
-
-cast = Op("cast", lambda x, *, dtype: x.astype(dtype), (_cast_vjp,))
 
 
 class Methods:
@@ -102,12 +93,12 @@ class Methods:
     __abs__ = abs = _unary(arithmetic.abs)
     add, sub, mul, div, pow = __add__, __sub__, __mul__, __truediv__, __pow__
 
-    __eq__ = eq = _compare(operator.eq)
-    __ne__ = ne = _compare(operator.ne)
-    __lt__ = lt = _compare(operator.lt)
-    __le__ = le = _compare(operator.le)
-    __gt__ = gt = _compare(operator.gt)
-    __ge__ = ge = _compare(operator.ge)
+    __eq__ = eq = _compare(arithmetic.equal)
+    __ne__ = ne = _compare(arithmetic.not_equal)
+    __lt__ = lt = _compare(arithmetic.less)
+    __le__ = le = _compare(arithmetic.less_equal)
+    __gt__ = gt = _compare(arithmetic.greater)
+    __ge__ = ge = _compare(arithmetic.greater_equal)
 
     exp = _unary(arithmetic.exp, floating=True)
     log = _unary(arithmetic.log, floating=True)
@@ -255,7 +246,9 @@ class Methods:
         if isinstance(dtype, str) and dtype.split(":")[0] in ("cpu", "cuda"):
             return _on_device(self, dtype)
         dtype = as_dtype(dtype, "to")
-        return self if dtype == self.data.dtype else self.record(cast, (self,), {"dtype": dtype})
+        if dtype == self.data.dtype:
+            return self
+        return self.record(shape.cast, (self,), {"dtype": dtype})
 
     def float(self):
         return self.to(np.float32)
@@ -271,7 +264,7 @@ class Methods:
 
     def clone(self):
         """A copy that gradients flow through."""
-        return self.record(_copy, (self,), {})
+        return self.record(shape.clone, (self,), {})
 
     def size(self, dim=None):
         return self.shape if dim is None else self.shape[dim]
@@ -293,7 +286,6 @@ def _bound(value, name):
 
 
 _constant = Op("constant", lambda x: x, ())
-_copy = Op("clone", lambda x: x.copy(), (lambda g, node: g,))
 
 
 def matmul(a, b):

@@ -6,6 +6,9 @@ keyed by the seed, so equal seeds give equal runs for any number of threads.
 
 import numpy as np
 
+from .kernels import random as kernels
+from .runtime.remote import recorder
+
 state = np.zeros(2, np.int64)  # [seed, counters used]; kernels read it in place
 
 
@@ -24,6 +27,11 @@ def manual_seed(seed):
 
 def take(numbers):
     """A copy of the state, for a kernel that draws `numbers` numbers; the state moves past them."""
+    recording = recorder()
+    if recording is not None:
+        taken = recording.empty(state.shape, state.dtype)
+        recording.launch(kernels.take, (state, taken, numbers))
+        return taken
     taken = state.copy()
     state[1] += -(-numbers // 4)  # a counter gives four
     return taken
@@ -31,6 +39,8 @@ def take(numbers):
 
 def generator():
     """A NumPy Generator for draws made in Python; each call gives another part of the stream."""
+    if recorder() is not None:
+        recorder().refuse("random numbers drawn in Python")
     seed, used = (int(word) for word in take(4))
     return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, used, 1]))
 

@@ -15,6 +15,7 @@ from .errors import DTypeError, GraphError, ShapeError
 from .grad_mode import enable_grad, mode, no_grad
 from .methods import Methods
 from .ops._op import Op
+from .runtime.remote import home_of, homes
 
 _order = itertools.count()
 
@@ -36,11 +37,12 @@ class Node:
 class Traced:
     """A Node as a vjp sees it when the backward pass is itself recorded: tensors, not arrays."""
 
-    __slots__ = ("attrs", "inputs", "needs", "out")
+    __slots__ = ("attrs", "inputs", "needs", "out", "saved")
 
     def __init__(self, node):
         self.inputs, self.needs, self.attrs = node.sources, node.needs, node.attrs
         self.out = Tensor._made(node.out, node)
+        self.saved = node.saved and [Tensor._made(one, None) for one in node.saved]
 
 
 class Tensor(Methods):
@@ -74,7 +76,10 @@ class Tensor(Methods):
 
     @staticmethod
     def record(op, inputs, attrs):
-        """Apply `op` to tensors, arrays and numbers, and remember it if a gradient may be asked."""
+        """Apply `op` to tensors, arrays and numbers, and remember it if a gradient may be asked.
+
+        The result is a tensor; a tuple of tensors if the op has several results.
+        """
         arrays, needs, wanted = [], [], False
         for x in inputs:
             if isinstance(x, Tensor):
@@ -84,13 +89,20 @@ class Tensor(Methods):
             else:
                 arrays.append(x)
                 needs.append(False)
-        out, saved = op.forward(*arrays, **attrs), None
-        if op.saves:
-            out, saved = out
+        if homes and (home := home_of(arrays)) is not None:
+            out = home.apply(op, arrays, attrs)
+        else:
+            out = op.forward(*arrays, **attrs)
+        saved = None
         if type(out) is not np.ndarray:
-            out = np.asarray(out)
+            if type(out) is tuple:
+                if not op.saves:
+                    return tuple(Tensor._made(one, None) for one in out)
+                out, *saved = out
+            elif not isinstance(out, np.ndarray):
+                out = np.asarray(out)
         node = None
-        if wanted and getattr(mode, "enabled", True) and out.dtype.kind == "f":
+        if wanted and op.vjp and out.dtype.kind == "f" and getattr(mode, "enabled", True):
             node = Node(op, inputs, needs, arrays, out, saved, attrs)
         return Tensor._made(out, node)
 

@@ -18,6 +18,7 @@ from numba.np import arrayobj
 from ._cache import CALL, HEAD, SYMBOL
 
 NAMES = (SYMBOL, CALL)
+FAR_NAME = "_far"
 I32, I64, VOID = ir.IntType(32), ir.IntType(64), ir.VoidType()
 WORD = I64.as_pointer()
 OBJECT = ir.IntType(8).as_pointer()
@@ -35,11 +36,19 @@ def _entry(made, kernel, kinds, body, target):
     function = ir.Function(made, ir.FunctionType(VOID, [WORD, I64, I64]), SYMBOL)
     row, tid, nt = function.args
     builder = ir.IRBuilder(function.append_basic_block("entry"))
+    if kernel.far is not None:
+        work = I64(1)
+        for dim, _, _ in kernel.signature.dims:
+            work = builder.mul(work, _word(builder, row, kernel.signature.slot(dim)))
+        far = builder.icmp_signed(">=", work, I64(kernel.far))
 
     def run(start, count, index):
         values = _arguments(builder, target, kernel, kinds, row, start, count, index, tid, nt)
         kind = target.call_conv.get_function_type(types.none, kinds)
         callee = cgutils.get_or_insert_function(made, kind, body.llvm_func_name)
+        if kernel.far is not None:
+            wide = cgutils.get_or_insert_function(made, kind, body.llvm_func_name + FAR_NAME)
+            callee = builder.select(far, wide, callee)
         target.call_conv.call_function(builder, callee, types.none, kinds, values)
 
     zero = I64(0)

@@ -16,7 +16,7 @@ from . import _simd
 from ._jit import kernel, scalar
 from ._native import address
 from ._simd import copy, tile, tile_shape, transpose
-from .elementwise import relu_1
+from .formulas import relu
 
 DEPTH = 320  # longest part of the sum
 PANELS = 24  # panels in a block of b: 24 * 2 vectors * 320 elements are 1 MB with AVX-512
@@ -28,9 +28,9 @@ NO_BIAS, BIAS, BIAS_RELU = -1, 0, 1  # what follows the sums
 LINE = 64  # bytes to which packed blocks are aligned
 
 
-def scratch_words(dtype):
+def scratch_words(args):
     """How many elements of scratch memory each thread needs."""
-    rows, lanes, columns = _simd.shape_of(dtype.itemsize)
+    rows, lanes, columns = _simd.shape_of(args[0].dtype.itemsize)
     return DEPTH * (columns * PANELS + _up(rows, lanes)) + LINE
 
 
@@ -63,7 +63,7 @@ def _finish(out, at, step, rows, bias, first, last, ending):
         line = out[at + i * step + first : at + i * step + last]
         if ending == BIAS_RELU:
             for j in range(offsets.size):
-                line[j] = relu_1(line[j] + offsets[j])
+                line[j] = relu(line[j] + offsets[j])
         else:
             for j in range(offsets.size):
                 line[j] += offsets[j]
@@ -128,18 +128,20 @@ def gemm(a, b, bias, out, scratch, m, k, n, a_row, a_step, b_flipped, ending, ti
                         c_at = i * n + j
                         if packs_a:
                             tile(
-                                rows, columns, deep, scratch, a_pack, 1, a_line,
-                                scratch, b_pack + (j - first) * depth, width, out, c_at, n, part,
+                                rows, columns, deep, 1, scratch, a_pack, 1, a_line, 0,
+                                scratch, b_pack + (j - first) * depth, width, 0,
+                                out, c_at, n, part,
                             )  # fmt: skip
                         elif packs_b:
                             tile(
-                                rows, columns, deep, a, a_at, a_row, a_step,
-                                scratch, b_pack + (j - first) * depth, width, out, c_at, n, part,
+                                rows, columns, deep, 1, a, a_at, a_row, a_step, 0,
+                                scratch, b_pack + (j - first) * depth, width, 0,
+                                out, c_at, n, part,
                             )  # fmt: skip
                         else:
                             tile(
-                                rows, columns, deep, a, a_at, a_row, a_step,
-                                b, p * n + j, n, out, c_at, n, part,
+                                rows, columns, deep, 1, a, a_at, a_row, a_step, 0,
+                                b, p * n + j, n, 0, out, c_at, n, part,
                             )  # fmt: skip
                     if part == parts - 1 and ending != NO_BIAS:
                         _finish(out, i * n, n, rows, bias, first, last, ending)

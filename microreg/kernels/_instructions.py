@@ -5,6 +5,7 @@ from numba import types
 from numba.core import cgutils
 from numba.core.imputils import lower_constant
 from numba.extending import models, register_model, typeof_impl
+from numba.np import arrayobj
 
 from . import _native
 from ._cache import symbol
@@ -110,6 +111,26 @@ def _address(typing, array):
         return builder.ptrtoint(struct.data, I64)
 
     return types.int64(array), generate
+
+
+@instruction(_native.flatten)
+def _flatten(typing, array):
+    kind = types.Array(array.dtype, 1, "C")
+
+    def generate(context, builder, sig, args):
+        whole = context.make_array(array)(context, builder, args[0])
+        flat = context.make_array(kind)(context, builder)
+        arrayobj.populate_array(
+            flat,
+            data=whole.data,
+            shape=[whole.nitems],
+            strides=[whole.itemsize],
+            itemsize=whole.itemsize,
+            meminfo=None,
+        )
+        return flat._getvalue()
+
+    return kind(array), generate
 
 
 @instruction(_native.store)

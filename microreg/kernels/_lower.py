@@ -31,16 +31,36 @@ def module(kernel, dtype):
     ]
     scalars = [_numba_type(s.dtype, element) for s in signature.scalars]
     kinds = (*arrays, *scalars, *[types.int64] * len(signature.reserved))
-    body = compile_function(kernel.function, kinds, FAST)
+    body = compile_function(kernel.function, kinds, FAST, kernel.alone)
     body.library.finalize()
     made = llvm.parse_assembly(str(_entries.module(kernel, kinds, body.fndesc, TARGET)))
-    made.link_in(body.library._final_module, preserve=True)
+    code = body.library._final_module
+    if kernel.far is not None:
+        made.link_in(_half_width(code, body.fndesc.llvm_func_name))
+    made.link_in(code, preserve=True)
     for function in made.functions:
         if not function.is_declaration and function.name not in _entries.NAMES:
             function.linkage = "internal"
     _optimise(made)
     _refuse_foreign_calls(kernel, made)
     return made
+
+
+def _half_width(module, name):
+    """The functions of a module once more, for vectors of 32 bytes; `name` as name + FAR_NAME."""
+    text = str(module)
+    for function in module.functions:
+        if not function.is_declaration:
+            text = text.replace(f'@"{function.name}"', f'@"{function.name}{_entries.FAR_NAME}"')
+            text = text.replace(f"@{function.name}(", f'@"{function.name}{_entries.FAR_NAME}"(')
+    width = f"{32 * 8}"
+    lines = []
+    for line in text.splitlines():
+        if line.startswith("define "):
+            only = "noinline " if f'@"{name}{_entries.FAR_NAME}"' in line else ""
+            line = line.removesuffix("{") + f'{only}"prefer-vector-width"="{width}" {{'
+        lines.append(line)
+    return llvm.parse_assembly("\n".join(lines))
 
 
 def _optimise(module):

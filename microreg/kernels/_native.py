@@ -61,6 +61,11 @@ def address(array):
     return array.ctypes.data
 
 
+def flatten(array):
+    """A dense array as one row."""
+    return array.reshape(-1)
+
+
 def store(place, value):
     """Write the int64 at address `place`."""
     raise NotImplementedError("only in compiled code")

@@ -19,11 +19,12 @@ FAST = {"reassoc", "nsz", "contract", "arcp"}
 EXACT = False
 
 
-def _flags(fastmath):
+def _flags(fastmath, noalias):
     flags = compiler.Flags()
     flags.nrt = False  # no reference counting: kernels allocate nothing
     flags.error_model = "numpy"  # 1/0 is inf: a branch that raises would stop vectorisation
     flags.fastmath = cpu.FastMathOptions(fastmath)
+    flags.noalias = noalias
     flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
     return flags
 
@@ -45,10 +46,10 @@ class _Codegen(codegen.AOTCPUCodegen):
 TARGET = cpu_target.target_context.subtarget(_internal_codegen=_Codegen("microreg", "host"))
 
 
-def compile_function(function, kinds, fastmath):
+def compile_function(function, kinds, fastmath, noalias=False):
     """A function for given argument types, in LLVM instructions."""
-    typing = cpu_target.typing_context
-    return compiler.compile_extra(typing, TARGET, function, kinds, None, _flags(fastmath), {})
+    typing, flags = cpu_target.typing_context, _flags(fastmath, noalias)
+    return compiler.compile_extra(typing, TARGET, function, kinds, None, flags, {})
 
 
 def native(function, definition, prefer_literal=False):

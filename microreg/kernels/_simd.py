@@ -45,22 +45,27 @@ def shape_of(item_bytes):
     return rows, lanes, lanes * vectors
 
 
-def tile(rows, columns, depth, a, a_at, a_row, a_step, b, b_at, b_step, c, c_at, c_step, add):
-    """One tile: c[i, j] = sum over p of a(i, p) * b[p, j], p ascending; `add` adds it to c.
+def tile(
+    rows, columns, depth, segments, a, a_at, a_row, a_step, a_jump, b, b_at, b_step, b_jump,
+    c, c_at, c_step, add,
+):  # fmt: skip
+    """One tile: c[i, j] = sum over s < segments, p < depth of a(i, s, p) * b(s, p, j).
 
-    a(i, p) lies at a_at + i * a_row + p * a_step, b[p, j] at b_at + p * b_step + j and c[i, j] at
-    c_at + i * c_step + j. At most as many rows and columns as `tile_shape` says.
+    s and p ascend; `add` adds the sum to c. a(i, s, p) lies at a_at + i * a_row + s * a_jump +
+    p * a_step, b(s, p, j) at b_at + s * b_jump + p * b_step + j and c[i, j] at c_at + i * c_step
+    + j. At most as many rows and columns as `tile_shape` says.
     """
     for i in range(rows):
         line = c[c_at + i * c_step :][:columns]
         if add == 0:
             for j in range(columns):
                 line[j] = type(line[j])(0)
-        for p in range(depth):
-            factor = a[a_at + i * a_row + p * a_step]
-            values = b[b_at + p * b_step :][:columns]
-            for j in range(columns):
-                line[j] += factor * values[j]
+        for s in range(segments):
+            for p in range(depth):
+                factor = a[a_at + i * a_row + s * a_jump + p * a_step]
+                values = b[b_at + s * b_jump + p * b_step :][:columns]
+                for j in range(columns):
+                    line[j] += factor * values[j]
 
 
 def transpose(rows, columns, source, at, step, target, target_at, target_step):

@@ -1,6 +1,7 @@
 """The functions of `_simd.py` in compiled kernels: calls to their vector form, or themselves."""
 
 from llvmlite import ir
+from llvmlite.binding import llvm_version_info
 from numba import types
 from numba.core import cgutils
 
@@ -8,6 +9,9 @@ from . import _simd
 from ._cache import symbol
 from ._jit import scalar
 from ._numba import native
+
+# of a pointer that a function does not hold on to, in the words of this LLVM
+_NOT_KEPT = "captures(none)" if llvm_version_info[0] >= 21 else "nocapture"
 
 
 def _tile_shape(typing, array):
@@ -40,7 +44,11 @@ def _vector_form(function):
                     values.append(args[i])
             kind = ir.FunctionType(ir.VoidType(), [value.type for value in values])
             name = symbol(function.__name__, element)
-            builder.call(cgutils.get_or_insert_function(builder.module, kind, name), values)
+            callee = cgutils.get_or_insert_function(builder.module, kind, name)
+            for argument in callee.args:
+                if argument.type.is_pointer:
+                    argument.add_attribute(_NOT_KEPT)
+            builder.call(callee, values)
             return context.get_dummy_value()
 
         return types.void(*kinds), generate

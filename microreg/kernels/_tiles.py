@@ -6,7 +6,6 @@ each number of rows and vectors, with and without a mask on the last vector, and
 """
 
 import contextlib
-import itertools
 
 import llvmlite.binding as llvm
 from llvmlite import ir
@@ -14,7 +13,7 @@ from llvmlite import ir
 I32, I64 = ir.IntType(32), ir.IntType(64)
 VOID = ir.VoidType()
 # the arguments of the functions of _simd.py, a pointer for each array and its offset
-TILE = "iiipiipipii"
+TILE = "iiiipiiipiipii"
 COPY = "iipipi"
 
 
@@ -99,45 +98,58 @@ class Emitter:
         """One tile of `rows` by `vectors`; its sums stay in registers from first to last."""
         function, builder = self.function(f"tile_{rows}_{vectors}_{masked}", TILE)
         function.linkage = "internal"
-        _, columns, depth, a, row_step, step, b, b_step, c, c_step, add = function.args
+        _, columns, depth, segments, *rest = function.args
+        a, row_step, step, jump, b, b_step, b_jump, c, c_step, add = rest
         for pointer in (a, b, c):
             pointer.add_attribute("noalias")
         entry = builder.block
-        loop, after = function.append_basic_block("loop"), function.append_basic_block("after")
+        names = ("segment", "loop", "next", "after")
+        segment, loop, following, after = (function.append_basic_block(n) for n in names)
         used = builder.sub(columns, I64((vectors - 1) * self.lanes))
         masks = [None] * (vectors - 1) + [self.mask(builder, used) if masked else None]
         # three rows to a pointer: x86 adds 0, 1 or 2 row steps within the load itself
         starts = [builder.gep(a, [builder.mul(row_step, I64(row))]) for row in range(0, rows, 3)]
         empty = builder.icmp_signed("<=", depth, I64(0))
-        builder.cbranch(empty, after, loop)
+        builder.cbranch(empty, after, segment)
+        zeros = [self.zero] * (rows * vectors)
+
+        builder.position_at_end(segment)
+        outer = [builder.phi(v.type) for v in (I64(0), b, *starts, *zeros)]
+        builder.branch(loop)
 
         builder.position_at_end(loop)
-        p = builder.phi(I64)
-        a_now = [builder.phi(a.type) for _ in starts]
-        b_now = builder.phi(b.type)
-        sums = [[builder.phi(self.vector) for _ in range(vectors)] for _ in range(rows)]
+        inner = [builder.phi(v.type) for v in outer]
+        p, b_now, *others = inner
+        a_now, sums = others[: len(starts)], others[len(starts) :]
         lines = [
             self.load(builder, builder.gep(b_now, [I64(v * self.lanes)]), masks[v])
             for v in range(vectors)
         ]
         fma = self.intrinsic("fma", self.vector, [self.vector] * 3)
-        after_sums = []
+        added = []
         for row in range(rows):
             place = builder.gep(a_now[row // 3], [builder.mul(row_step, I64(row % 3))])
             factor = self.splat(builder, builder.load(place))
-            after_sums.append(
-                [builder.call(fma, [factor, lines[v], sums[row][v]]) for v in range(vectors)]
-            )
+            for v in range(vectors):
+                added.append(builder.call(fma, [factor, lines[v], sums[row * vectors + v]]))
         a_next = [self.opaque(builder, builder.gep(pointer, [step])) for pointer in a_now]
-        b_next = builder.gep(b_now, [b_step])
         p_next = builder.add(p, I64(1))
-        builder.cbranch(builder.icmp_signed("<", p_next, depth), loop, after)
-        phis = [p, b_now, *a_now, *itertools.chain(*sums)]
-        firsts = [I64(0), b, *starts, *[self.zero] * (rows * vectors)]
-        nexts = [p_next, b_next, *a_next, *itertools.chain(*after_sums)]
-        for phi, first, following in zip(phis, firsts, nexts, strict=True):
+        nexts = [p_next, builder.gep(b_now, [b_step]), *a_next, *added]
+        builder.cbranch(builder.icmp_signed("<", p_next, depth), loop, following)
+        firsts = [I64(0), *outer[1:]]
+        for phi, first, later in zip(inner, firsts, nexts, strict=True):
+            phi.add_incoming(first, segment)
+            phi.add_incoming(later, loop)
+
+        builder.position_at_end(following)
+        count = builder.add(outer[0], I64(1))
+        jumps = [b_jump] + [jump] * len(starts)
+        moved = [builder.gep(q, [d]) for q, d in zip(outer[1 : len(jumps) + 1], jumps, strict=True)]
+        firsts = [I64(0), b, *starts, *zeros]
+        for phi, first, later in zip(outer, firsts, [count, *moved, *added], strict=True):
             phi.add_incoming(first, entry)
-            phi.add_incoming(following, loop)
+            phi.add_incoming(later, following)
+        builder.cbranch(builder.icmp_signed("<", count, segments), segment, after)
 
         builder.position_at_end(after)
         totals = []
@@ -145,7 +157,7 @@ class Emitter:
             totals.append([builder.phi(self.vector) for _ in range(vectors)])
             for v in range(vectors):
                 totals[row][v].add_incoming(self.zero, entry)
-                totals[row][v].add_incoming(after_sums[row][v], loop)
+                totals[row][v].add_incoming(added[row * vectors + v], following)
         first, later = function.append_basic_block("first"), function.append_basic_block("later")
         builder.cbranch(builder.icmp_signed("!=", add, I64(0)), later, first)
         for block, adds in ((first, False), (later, True)):

@@ -1,88 +1,224 @@
-"""Windows over images: im2col and its adjoint for convolution, and max pooling.
+"""Two-dimensional convolution and max pooling over images whose channels lie side by side.
 
-Position (u, v) of the window at output place (i, j) reads the input at
-(i * stride_h + u * dil_h - pad_h, j * stride_w + v * dil_w - pad_w); outside the image im2col reads
-0 and pooling nothing.
+Images are (n, h, w, c) in memory, one image a block. An image is first copied with its padding into
+scratch memory; the pixels under a window, of a row of it, then lie side by side, kw * c numbers,
+so that a convolution is a matrix product whose rows overlap: no column matrix is built. With
+
+    out[y, x, o] = bias[o] + sum over u, v, c of
+                   weight[u, v, c, o] * padded[y * sh + u * dh, x * sw + v * dw, c]
+
+rows of the product are output pixels of one line, columns are o, and the sum runs over u in
+segments of (v, c). Where neighbours in v are not side by side (dw > 1, or groups) each (u, v) is a
+product of its own.
+
+geometry = [h, w, c, out_h, out_w, o, kh, kw, sh, sw, ph, pw, dh, dw, groups]
 """
 
-from ._jit import kernel
+import numpy as np
 
-_GEOMETRY = "kh:int64 kw:int64 stride_h:int64 stride_w:int64 pad_h:int64 pad_w:int64 dil_h:int64 dil_w:int64"
+from . import _simd
+from ._gemm import BIAS, BIAS_RELU
+from ._jit import kernel, scalar
+from ._native import flatten, values
+from ._simd import tile, tile_shape
+from .formulas import relu
+from .norm import fast
 
-
-@kernel(f"x[n,c,h,w] -> columns[n,q,l]; {_GEOMETRY} out_w:int64", split="n")
-def im2col(x, columns, kh, kw, stride_h, stride_w, pad_h, pad_w, dil_h, dil_w, out_w):
-    """columns[n, (c, u, v), (i, j)] = what position (u, v) of the window at (i, j) reads."""
-    n, c, h, w = x.shape
-    out_h = columns.shape[2] // out_w
-    for image in range(n):
-        for q in range(columns.shape[1]):
-            channel, u, v = q // (kh * kw), q // kw % kh, q % kw
-            for i in range(out_h):
-                row = i * stride_h + u * dil_h - pad_h
-                for j in range(out_w):
-                    column = j * stride_w + v * dil_w - pad_w
-                    inside = 0 <= row < h and 0 <= column < w
-                    columns[image, q, i * out_w + j] = (
-                        x[image, channel, row, column] if inside else 0
-                    )
+H, W, C, OUT_H, OUT_W, O, KH, KW, SH, SW, PH, PW, DH, DW, GROUPS = range(15)  # noqa: E741
+GEOMETRY = "geometry:int64[15]"
 
 
-@kernel(f"columns[n,q,l] -> dx[n,c,h,w]; {_GEOMETRY} out_w:int64", split="n")
-def col2im(columns, dx, kh, kw, stride_h, stride_w, pad_h, pad_w, dil_h, dil_w, out_w):
-    """The adjoint of im2col: each column entry is added where it was read."""
-    n, c, h, w = dx.shape
-    out_h = columns.shape[2] // out_w
-    for image in range(n):
-        for channel in range(c):
-            for row in range(h):
-                for column in range(w):
-                    dx[image, channel, row, column] = 0
-        for q in range(columns.shape[1]):
-            channel, u, v = q // (kh * kw), q // kw % kh, q % kw
-            for i in range(out_h):
-                row = i * stride_h + u * dil_h - pad_h
-                for j in range(out_w):
-                    column = j * stride_w + v * dil_w - pad_w
-                    if 0 <= row < h and 0 <= column < w:
-                        dx[image, channel, row, column] += columns[image, q, i * out_w + j]
+def padded_words(args):
+    """Numbers that an image with its padding takes, for the arguments of a kernel."""
+    g = next(a for a in args if getattr(a, "shape", None) == (15,) and a.dtype == np.int64)
+    return int((g[H] + 2 * g[PH]) * (g[W] + 2 * g[PW]) * g[C])
 
 
-@kernel(f"x[n,c,h,w] -> out[n,c,oh,ow] index:int64[n,c,oh,ow]; {_GEOMETRY}", split="n")
-def max_pool2d(x, out, index, kh, kw, stride_h, stride_w, pad_h, pad_w, dil_h, dil_w):
-    """The largest entry under each window and its place row * w + column; the first at a tie.
+HOW = {"split": "n", "block": 1, "needs": (_simd,), "scratch": padded_words, "grain": 1 << 15}
 
-    NaN counts as larger than everything.
+
+@scalar
+def _pad(image, h, w, c, ph, pw, padded):
+    """Copy an image into a frame of zeros."""
+    line = (w + 2 * pw) * c
+    for i in range(ph * line):
+        padded[i] = 0
+    below = padded[(ph + h) * line : (2 * ph + h) * line]
+    for i in range(below.size):
+        below[i] = 0
+    for y in range(h):
+        row = padded[(ph + y) * line : (ph + y + 1) * line]
+        for i in range(pw * c):
+            row[i] = 0
+        source, target = image[y * w * c : (y + 1) * w * c], row[pw * c : (pw + w) * c]
+        for i in range(source.size):
+            target[i] = source[i]
+        rest = row[(pw + w) * c :]
+        for i in range(rest.size):
+            rest[i] = 0
+
+
+@fast
+def _finish(line, bias, ending):
+    """Add the bias to every pixel of a line, and take max(0, .)."""
+    for x in range(line.size // bias.size):
+        pixel = line[x * bias.size : (x + 1) * bias.size]
+        if ending == BIAS_RELU:
+            for j in range(bias.size):
+                pixel[j] = relu(pixel[j] + bias[j])
+        else:
+            for j in range(bias.size):
+                pixel[j] += bias[j]
+
+
+@kernel(
+    f"scratch[threads,words] x[n,m] weight[k,cols] bias[o] {GEOMETRY} -> out[n,q]; "
+    "ending:int64 tid",
+    **HOW,
+)
+def conv2d(scratch, x, weight, bias, geometry, out, ending, tid):
+    """out = x * weight + bias; weight is (kh * kw * c / groups, o), `ending` as in `_gemm.py`."""
+    h, w, c, out_h, out_w, o, kh, kw, sh, sw, ph, pw, dh, dw, groups = values(geometry, 15)
+    height, _, width = tile_shape(out)
+    padded = scratch[tid]
+    line = (w + 2 * pw) * c
+    c_in, c_out = c // groups, o // groups
+    joined = dw == 1 and groups == 1
+    depth = kw * c if joined else c_in
+    taps = 1 if joined else kh * kw
+    tiles = -(-out_w // height)
+    for image in range(x.shape[0]):
+        source, target = x[image], out[image]
+        _pad(source, h, w, c, ph, pw, padded)
+        for y in range(out_h):
+            for t in range(tiles):
+                first = t * out_w // tiles
+                rows = (t + 1) * out_w // tiles - first
+                at = y * sh * line + first * sw * c
+                for group in range(groups):
+                    for j in range(0, c_out, width):
+                        columns = min(width, c_out - j)
+                        c_at = (y * out_w + first) * o + group * c_out + j
+                        b_at = group * c_out + j
+                        for tap in range(taps):
+                            u, v = tap // kw, tap % kw
+                            segments = kh if joined else 1
+                            tile(
+                                rows, columns, depth, segments,
+                                padded, at + u * dh * line + v * dw * c + group * c_in,
+                                sw * c, 1, dh * line,
+                                weight, b_at + tap * c_in * o, o, kw * c * o,
+                                target, c_at, o, tap,
+                            )  # fmt: skip
+            if ending >= BIAS:
+                _finish(target[y * out_w * o : (y + 1) * out_w * o], bias, ending)
+
+
+@kernel(
+    f"scratch[threads,words] x[n,m] g[n,q] {GEOMETRY} -> partial[blocks,k,cols]; tid",
+    **(HOW | {"block": 1 << 17}),
+)
+def conv2d_weight(scratch, x, g, geometry, partial, tid):
+    """partial[b] = the sum over the images of block b of padded^T g: (kh * kw * c / groups, o)."""
+    h, w, c, out_h, out_w, o, kh, kw, sh, sw, ph, pw, dh, dw, groups = values(geometry, 15)
+    height, _, width = tile_shape(g)
+    padded = scratch[tid]
+    line = (w + 2 * pw) * c
+    c_in, c_out = c // groups, o // groups
+    joined = dw == 1 and groups == 1
+    depth = kw * c if joined else c_in
+    taps = kh if joined else kh * kw
+    total = flatten(partial[0])
+    tiles = -(-depth // height)
+    for image in range(x.shape[0]):
+        source, along = x[image], g[image]
+        _pad(source, h, w, c, ph, pw, padded)
+        for tap in range(taps):
+            u, v = (tap, 0) if joined else (tap // kw, tap % kw)
+            for group in range(groups):
+                at = u * dh * line + v * dw * c + group * c_in
+                for t in range(tiles):
+                    first = t * depth // tiles
+                    rows = (t + 1) * depth // tiles - first
+                    for j in range(0, c_out, width):
+                        columns = min(width, c_out - j)
+                        b_at = group * c_out + j
+                        tile(
+                            rows, columns, out_w, out_h,
+                            padded, at + first, 1, sw * c, sh * line,
+                            along, b_at, o, out_w * o,
+                            total, (tap * depth + first) * o + b_at, o, image,
+                        )  # fmt: skip
+
+
+@kernel(
+    f"x[n,h,w,c] {GEOMETRY} -> out[n,oh,ow,c] place:int16[n,oh,ow,c]",
+    split="n",
+    block=1,
+)
+def max_pool2d(x, geometry, out, place):
+    """The largest entry under each window and which one it is, u * kw + v; the first at a tie.
+
+    NaN counts as larger than everything. Places outside the image are left out.
     """
-    n, c, h, w = x.shape
-    for image in range(n):
-        for channel in range(c):
-            for i in range(out.shape[2]):
-                for j in range(out.shape[3]):
-                    place = -1
-                    best = x[image, channel, 0, 0]
-                    for u in range(kh):
-                        row = i * stride_h + u * dil_h - pad_h
-                        for v in range(kw):
-                            column = j * stride_w + v * dil_w - pad_w
-                            if 0 <= row < h and 0 <= column < w:
-                                value = x[image, channel, row, column]
-                                if place < 0 or value > best or value != value:
-                                    best, place = value, row * w + column
-                    out[image, channel, i, j] = best
-                    index[image, channel, i, j] = place
+    h, w, _, out_h, out_w, _, kh, kw, sh, sw, ph, pw, dh, dw, _ = values(geometry, 15)
+    for image in range(x.shape[0]):
+        for i in range(out_h):
+            for j in range(out_w):
+                best, where = out[image, i, j], place[image, i, j]
+                fresh = 1
+                for u in range(kh):
+                    y = i * sh + u * dh - ph
+                    for v in range(kw):
+                        z = j * sw + v * dw - pw
+                        if 0 <= y < h and 0 <= z < w:
+                            _larger(x[image, y, z], best, where, u * kw + v, fresh)
+                            fresh = 0
 
 
-@kernel("g[n,c,oh,ow] index:int64[n,c,oh,ow] -> dx[n,c,h,w]", split="n")
-def max_pool2d_backward(g, index, dx):
+@fast
+def _larger(pixel, best, where, k, fresh):
+    """Let `pixel` be the best where it is larger, or where there is none yet."""
+    number = where.dtype.type(k)
+    if fresh == 1:
+        for c in range(pixel.size):
+            best[c] = pixel[c]
+            where[c] = number
+    else:
+        for c in range(pixel.size):
+            value, old = pixel[c], best[c]
+            better = value > old or (value != value and old == old)
+            best[c] = value if better else old
+            where[c] = number if better else where[c]
+
+
+@kernel(
+    f"g[n,oh,ow,c] place:int16[n,oh,ow,c] {GEOMETRY} -> dx[n,h,w,c]",
+    split="n",
+    block=1,
+)
+def max_pool2d_backward(g, place, geometry, dx):
     """Each output's gradient goes to the entry it came from; overlapping windows add up."""
-    n, c, h, w = dx.shape
-    for image in range(n):
-        for channel in range(c):
-            for row in range(h):
-                for column in range(w):
-                    dx[image, channel, row, column] = 0
-            for i in range(g.shape[2]):
-                for j in range(g.shape[3]):
-                    place = index[image, channel, i, j]
-                    dx[image, channel, place // w, place % w] += g[image, channel, i, j]
+    h, w, _, out_h, out_w, _, kh, kw, sh, sw, ph, pw, dh, dw, _ = values(geometry, 15)
+    for image in range(dx.shape[0]):
+        for y in range(h):
+            for z in range(w):
+                pixel = dx[image, y, z]
+                for c in range(pixel.size):
+                    pixel[c] = 0
+        for i in range(out_h):
+            for j in range(out_w):
+                along, where = g[image, i, j], place[image, i, j]
+                for u in range(kh):
+                    y = i * sh + u * dh - ph
+                    for v in range(kw):
+                        z = j * sw + v * dw - pw
+                        if 0 <= y < h and 0 <= z < w:
+                            _give(along, where, u * kw + v, dx[image, y, z])
+
+
+@fast
+def _give(along, where, k, target):
+    number = where.dtype.type(k)
+    for c in range(target.size):
+        target[c] += along[c] if where[c] == number else type(along[c])(0)

@@ -20,7 +20,7 @@ def control_words(threads):
     return SLEEPING + 2 * LINE * threads
 
 
-@kernel("table:int64[rows,width]", split=None)
+@kernel("table:int64[rows,width]", split="threads")
 def run_serial(table):
     """Run a whole table on the calling thread."""
     for i in range(table.shape[0]):
@@ -47,7 +47,7 @@ def run_team(table, control, tid, nt):
                 call_plain(control[YIELD])
 
 
-@kernel("-> control:int64[words]; threads:int64", split=None)
+@kernel("-> control:int64[words]; threads:int64", split="threads")
 def publish(control, threads):
     """Announce the job in TABLE and ROWS; WAKE becomes the set of threads that sleep, as bits."""
     place = address(control)

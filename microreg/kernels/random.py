@@ -54,3 +54,11 @@ def dropout(x, state, out, p, start):
             out[i + 2] = x[i + 2] * (scale if numbers[2] >= limit else type(p)(0))
         if i + 3 < n:
             out[i + 3] = x[i + 3] * (scale if numbers[3] >= limit else type(p)(0))
+
+
+@kernel("-> state:int64[2] taken:int64[2]; numbers:int64")
+def take(state, taken, numbers):
+    """taken = state; the state moves past so many numbers."""
+    taken[0] = state[0]
+    taken[1] = state[1]
+    state[1] += (numbers + 3) // 4

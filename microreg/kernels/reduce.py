@@ -7,8 +7,9 @@ faster in the element type, and adding eight rows at a time keeps the chains of 
 
 import numpy as np
 
-from ._jit import kernel, scalar
+from ._jit import FAR, kernel
 from ._native import maximum, minimum
+from .norm import fast
 
 
 @kernel("x[n] -> partial:float64[blocks]", split="n")
@@ -52,14 +53,15 @@ def merge(partial, out):
 def sum_rows(x, out):
     """out[i] = sum over j of x[i, j]."""
     for i in range(x.shape[0]):
+        row = x[i]
         total = 0.0
-        for j in range(x.shape[1]):
-            total += x[i, j]
+        for j in range(row.size):
+            total += row[j]
         out[i] = total
 
 
-@scalar
-def _add_rows(x, out):
+@fast
+def add_rows(x, out):
     """out[j] = sum over i of x[i, j], eight rows at a time."""
     for j in range(out.size):
         out[j] = 0
@@ -76,25 +78,26 @@ def _add_rows(x, out):
             out[j] += rest[i, j]
 
 
-@kernel("x[n,d] -> partial[blocks,d]", split="n", block=1 << 17)
+@kernel("x[n,d] -> partial[blocks,d]", split="n", block=1 << 17, far=FAR)
 def sum_columns_partial(x, partial):
     """partial[b, j] = sum over the rows i of block b of x[i, j]."""
-    _add_rows(x, partial[0])
+    add_rows(x, partial[0])
 
 
 @kernel("partial[b,d] -> out[d]", split=None)
 def merge_columns(partial, out):
     """out[j] = sum over b of partial[b, j]."""
-    _add_rows(partial, out)
+    add_rows(partial, out)
 
 
 @kernel("x[n,d] -> out[n]", split="n")
 def max_rows(x, out):
     """out[i] = the largest entry of row i, NaN if there is one; -inf for an empty row."""
     for i in range(x.shape[0]):
+        row = x[i]
         best = x.dtype.type(-np.inf)
-        for j in range(x.shape[1]):
-            best = maximum(best, x[i, j])
+        for j in range(row.size):
+            best = maximum(best, row[j])
         out[i] = best
 
 
@@ -102,7 +105,21 @@ def max_rows(x, out):
 def min_rows(x, out):
     """out[i] = the smallest entry of row i, NaN if there is one; inf for an empty row."""
     for i in range(x.shape[0]):
+        row = x[i]
         best = x.dtype.type(np.inf)
-        for j in range(x.shape[1]):
-            best = minimum(best, x[i, j])
+        for j in range(row.size):
+            best = minimum(best, row[j])
         out[i] = best
+
+
+@kernel("x[n,d] -> out:int64[n]", split="n")
+def argmax_rows(x, out):
+    """out[i] = the place of the largest entry of row i, the first one at a tie; of a NaN if any."""
+    for i in range(x.shape[0]):
+        row = x[i]
+        place = 0
+        for j in range(1, row.size):
+            best = row[place]
+            if row[j] > best or (row[j] != row[j] and best == best):
+                place = j
+        out[i] = place

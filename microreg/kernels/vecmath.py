@@ -79,20 +79,29 @@ _ERFC_64 = _floats(
     " 3.440745862116904984e-10 -8.5659640792011667443e-12",
 )
 
-_NORMAL_32 = _floats(  # (Phi(v) - 1/2) / v in 2 (v / 5.5)^2 - 1
-    np.float32,
-    "0.12855193389056213 -0.064172473692657795 0.047736988596295675 -0.038787266591690727"
-    " 0.032081742390411379 -0.026112470937159024 0.02028798505126753 -0.014671348436060414"
-    " 0.010468591215558152 -0.0076747199855158733 0.0042364564076638037 -0.0012293483735164861"
-    " 0.0010237665599823596 -0.0013688500749602908 0.00053810678135807124",
+_NORMAL_32 = (  # (Phi(v) - 1/2) / v in v^2 up to 5.3^2: numerator, denominator
+    _floats(
+        np.float32,
+        "0.39893938159835485 0.06139663720082176 0.006353728876746889 0.00044971952770986307"
+        " 8.224597473143456e-6",
+    ),
+    _floats(
+        np.float32,
+        "1 0.32053521953905334 0.04439076712785772 0.003459694740934966 0.00016388606257999918"
+        " 6.770817784013384e-7",
+    ),
 )
-_GELU_SLOPE_32 = _floats(  # (Phi(v) + v phi(v) - 1/2) / v in 2 (v / 5.9)^2 - 1
-    np.float32,
-    "0.11991128836372974 -0.060466194296133986 0.047281371162248257 -0.044176953559819959"
-    " 0.047260557589331211 -0.05418836684004303 0.061613637483796255 -0.067579540754488628"
-    " 0.07029907336071661 -0.061790976037233805 0.044024899016237182 -0.039676336596930179"
-    " 0.042598098415012392 -0.021555644559048969 -0.0017978459954904058 -0.0029844744536526305"
-    " 0.010123944228211348 -0.0041507710940101643",
+_GELU_SLOPE_32 = (  # (Phi(v) + v phi(v) - 1/2) / v in v^2 up to 5.7^2: numerator, denominator
+    _floats(
+        np.float32,
+        "0.7978853581905284 -0.030991744569508293 0.014229506752277157 1.9324448952991686e-5"
+        " 3.594546625985895e-5 1.9278820602390637e-7",
+    ),
+    _floats(
+        np.float32,
+        "1 0.29449916332002074 0.04098098081241588 0.003522974930561008 0.00019204108928362495"
+        " 8.947920392954874e-6",
+    ),
 )
 
 # Adding ROUND = 1.5 * 2^(bits of the fraction) rounds to an integer and leaves it in the last bits.
@@ -256,11 +265,16 @@ def _erf_64(v):
     return _with_sign_64(outer if u > 1.0 else fma(u, polynomial(u * u, _ERF_64), u), v)
 
 
+@scalar
+def _ratio_32(z, fraction):
+    """A quotient of two polynomials."""
+    return polynomial(z, fraction[0]) / polynomial(z, fraction[1])
+
+
 def _normal_cdf_32(v):
     """Phi(v), exactly 0 and 1 far out."""
-    z = minimum(v * v, np.float32(5.5**2))
-    u = fma(z, np.float32(2 / 5.5**2), np.float32(-1))
-    p = minimum(fma(v, polynomial(u, _NORMAL_32), np.float32(0.5)), np.float32(1))
+    z = minimum(v * v, np.float32(5.3**2))
+    p = minimum(fma(v, _ratio_32(z, _NORMAL_32), np.float32(0.5)), np.float32(1))
     return np.float32(0) if p <= np.float32(0) else p
 
 
@@ -270,10 +284,9 @@ def _normal_cdf_64(v):
 
 
 def _gelu_slope_32(v):
-    """(v Phi(v))', to 5e-7 absolute; 0 and 1 from 5.9 on, where the product rounds to 1/2."""
-    v = maximum(minimum(v, np.float32(5.9)), np.float32(-5.9))
-    u = fma(v * v, np.float32(2 / 5.9**2), np.float32(-1))
-    return v * polynomial(u, _GELU_SLOPE_32) + np.float32(0.5)
+    """(v Phi(v))', to 4e-7 absolute, constant from 5.7 on."""
+    v = maximum(minimum(v, np.float32(5.7)), np.float32(-5.7))
+    return fma(v, _ratio_32(v * v, _GELU_SLOPE_32), np.float32(0.5))
 
 
 def _gelu_slope_64(v):
@@ -288,3 +301,11 @@ sigmoid = by_type(_sigmoid_32, _sigmoid_64)
 erf = by_type(_erf_32, _erf_64)
 normal_cdf = by_type(_normal_cdf_32, _normal_cdf_64)
 gelu_slope = by_type(_gelu_slope_32, _gelu_slope_64)
+
+
+@scalar
+def log1p(v):
+    """log(1 + v): the logarithm of the rounded sum, put right by what rounding it lost."""
+    u = type(v)(1) + v
+    corrected = log(u) - ((u - type(v)(1)) - v) / u
+    return corrected if u < type(v)(np.inf) and u != type(v)(0) else log(u)

@@ -56,23 +56,14 @@ class _BatchNorm(Module):
         who = f"{type(self).__name__}(num_features={self.num_features})"
         if input.ndim not in self.axes or input.shape[1] != self.num_features:
             raise ShapeError(f"{who}: expected x {self.expected}, got {input.shape}")
-        batch = self.training or self.running_mean is None
-        if batch and input.data.size <= self.num_features:
-            raise ShapeError(
-                f"{who}: expected more than one value per channel in training, got x of shape "
-                f"{input.shape}; use a larger batch, drop the last one, or call eval()"
-            )
-        momentum = self.momentum
-        tracked = self.training and self.running_mean is not None
-        if tracked and momentum is None:  # the plain average over all batches so far
-            momentum = 1.0 / (int(self.num_batches_tracked) + 1)
-        running = (
-            (self.running_mean, self.running_var) if not batch or self.training else (None,) * 2
+        if not self.training and self.running_mean is not None:
+            running = self.running_mean, self.running_var
+            return F.batch_norm(input, *running, self.weight, self.bias, eps=self.eps)
+        kept = (self.running_mean, self.running_var) if self.training else (None, None)
+        tracked = self.num_batches_tracked if self.training else None
+        return F.batch_statistics_norm(
+            input, *kept, self.weight, self.bias, self.momentum, self.eps, who, tracked
         )
-        out = F.batch_norm(input, *running, self.weight, self.bias, batch, momentum, self.eps)
-        if tracked:
-            self.num_batches_tracked.data += 1
-        return out
 
     def extra_repr(self):
         return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}"

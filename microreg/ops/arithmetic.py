@@ -2,22 +2,52 @@
 
 import numpy as np
 
+from ..kernels import formulas
+from . import _elementwise as kernels
+from ._elementwise import binary, unary
 from ._op import Op
 
 
 def _sum_to_forward(x, *, shape):
     """Sum x over the axes along which `shape` was broadcast."""
+    axes = _broadcast_axes(x, shape)
+    return x.sum(axis=axes, keepdims=True).reshape(shape) if axes else x.reshape(shape)
+
+
+def _broadcast_axes(x, shape):
     lead = x.ndim - len(shape)
-    axes = [*range(lead), *(lead + i for i, n in enumerate(shape) if n == 1 != x.shape[lead + i])]
-    return x.sum(axis=tuple(axes), keepdims=True).reshape(shape) if axes else x.reshape(shape)
+    inner = (lead + i for i, n in enumerate(shape) if n == 1 != x.shape[lead + i])
+    return (*range(lead), *inner)
+
+
+def _sum_to_lower(x, *, shape):
+    from .reduction import sum_over  # which is made of these ops
+
+    axes = _broadcast_axes(x, shape)
+    return (sum_over(x, axes) if axes else kernels.dense(x)).reshape(shape)
 
 
 def _expand_forward(x, *, shape):
     return np.broadcast_to(x, shape)
 
 
-sum_to: Op = Op("sum_to", _sum_to_forward, (lambda g, node: expand(g, shape=node.inputs[0].shape),))
-expand: Op = Op("expand", _expand_forward, (lambda g, node: sum_to(g, shape=node.inputs[0].shape),))
+def _expand_lower(x, *, shape):
+    kernels.broadcast_shape(x.shape, shape)
+    return kernels.expand(x, shape)
+
+
+sum_to: Op = Op(
+    "sum_to",
+    _sum_to_forward,
+    (lambda g, node: expand(g, shape=node.inputs[0].shape),),
+    lower=_sum_to_lower,
+)
+expand: Op = Op(
+    "expand",
+    _expand_forward,
+    (lambda g, node: sum_to(g, shape=node.inputs[0].shape),),
+    lower=_expand_lower,
+)
 
 
 def unbroadcast(g, like):
@@ -33,13 +63,77 @@ def _second(rule):
     return lambda g, node: unbroadcast(rule(g, *node.inputs), node.inputs[1])
 
 
-add = Op("add", np.add, (_first(lambda g, a, b: g), _second(lambda g, a, b: g)))
-sub = Op("sub", np.subtract, (_first(lambda g, a, b: g), _second(lambda g, a, b: -g)))
-mul = Op("mul", np.multiply, (_first(lambda g, a, b: g * b), _second(lambda g, a, b: g * a)))
-div = Op(
-    "div", np.divide, (_first(lambda g, a, b: g / b), _second(lambda g, a, b: -g * a / (b * b)))
+def _pairwise(name, function, formula, first=None, second=None, result=None):
+    """An op on two arrays: NumPy's function, the same as a formula, and the two slopes."""
+    vjp = None if first is None else (_first(first), _second(second))
+    return Op(name, function, vjp, lower=binary(formula, result))
+
+
+def _single(name, function, formula, vjp=None):
+    return Op(name, function, vjp and (vjp,), lower=unary(formula))
+
+
+add = _pairwise("add", np.add, formulas.add, lambda g, a, b: g, lambda g, a, b: g)
+sub = _pairwise("sub", np.subtract, formulas.sub, lambda g, a, b: g, lambda g, a, b: -g)
+mul = _pairwise("mul", np.multiply, formulas.mul, lambda g, a, b: g * b, lambda g, a, b: g * a)
+div = _pairwise(
+    "div", np.divide, formulas.div, lambda g, a, b: g / b, lambda g, a, b: -g * a / (b * b)
 )
-neg = Op("neg", np.negative, (lambda g, node: -g,))
+neg = _single("neg", np.negative, formulas.neg, lambda g, node: -g)
+exp = _single("exp", np.exp, formulas.exp, lambda g, node: g * node.out)
+log = _single("log", np.log, formulas.log, lambda g, node: g / node.inputs[0])
+sqrt = _single("sqrt", np.sqrt, formulas.sqrt, lambda g, node: g * 0.5 / node.out)
+sign = _single("sign", np.sign, formulas.sign)
+abs = _single("abs", np.absolute, formulas.absolute, lambda g, node: g * sign(node.inputs[0]))
+
+# what stands beside g in a slope: functions without a slope of their own
+
+
+def _share(better):
+    """The part of the gradient that goes to a: 1, 0, or a half at a tie. NaN takes what is NaN."""
+
+    def share(a, b):
+        a, b = np.asarray(a), np.asarray(b)
+        kind = np.result_type(a, b)
+        return (better(a, b) | np.isnan(a)) * kind.type(1) + (a == b) * kind.type(0.5)
+
+    return share
+
+
+def _indicator(test):
+    """1 where a test of a and b holds, else 0."""
+    return lambda a, b: test(a, b).astype(np.result_type(np.asarray(a), np.asarray(b)))
+
+
+def _same(a, b):
+    return (a == b) | (np.isnan(a) & np.isnan(b))
+
+
+share_above = _pairwise("share_above", _share(np.greater), formulas.share_above)
+share_below = _pairwise("share_below", _share(np.less), formulas.share_below)
+at_least = _pairwise("at_least", _indicator(np.greater_equal), formulas.at_least)
+at_most = _pairwise("at_most", _indicator(np.less_equal), formulas.at_most)
+same = _pairwise("same", _indicator(_same), formulas.same)
+
+
+def _where_lower(condition, a, b):
+    like = next(x for x in (condition, a, b) if isinstance(x, np.ndarray))
+    given = [x.dtype for x in (a, b) if isinstance(x, np.ndarray)]
+    dtype = np.result_type(*given) if given else np.dtype(np.float32)
+    shape = kernels.broadcast_shape(*(np.shape(x) for x in (condition, a, b)))
+    return kernels.choose(condition, a, b, shape, dtype, like)
+
+
+where: Op = Op(
+    "where",
+    np.where,
+    (
+        None,
+        lambda g, node: unbroadcast(where(node.inputs[0], g, 0.0), node.inputs[1]),
+        lambda g, node: unbroadcast(where(node.inputs[0], 0.0, g), node.inputs[2]),
+    ),
+    lower=_where_lower,
+)
 
 
 def _power_base(g, a, b):
@@ -47,69 +141,46 @@ def _power_base(g, a, b):
 
 
 def _power_exponent(g, a, b):
-    # a**b * log(a), and 0 where a is 0: the one-sided limit for b > 0
-    return g * power(a, b) * log(where(a, 1.0, condition=_data(a) > 0)) * (_data(a) != 0)
+    # a^b log a, and 0 where a is 0: the one-sided limit for b > 0
+    return g * power(a, b) * log(where(greater(a, 0.0), a, 1.0))
 
 
-def _data(x):
-    """The numbers of an array or tensor, for a condition that carries no gradient."""
-    return x.data if hasattr(x, "record") else x
-
-
-power: Op = Op("power", np.power, (_first(_power_base), _second(_power_exponent)))
-
-
-def _where_forward(a, b, *, condition):
-    return np.where(condition, a, b)
-
-
-where: Op = Op(
-    "where",
-    _where_forward,
-    (
-        lambda g, node: unbroadcast(where(g, 0.0, **node.attrs), node.inputs[0]),
-        lambda g, node: unbroadcast(where(0.0, g, **node.attrs), node.inputs[1]),
-    ),
-)
-
-
-def _share(a, b, better):
-    """The part of the gradient that goes to a: 1, 0, or a half at a tie. NaN takes what is NaN."""
-    a, b = np.asarray(_data(a)), np.asarray(_data(b))
-    kind = np.result_type(a, b)
-    return (better(a, b) | np.isnan(a)) * kind.type(1) + (a == b) * kind.type(0.5)
-
-
-maximum = Op(
+power: Op = _pairwise("power", np.power, formulas.power, _power_base, _power_exponent)
+maximum = _pairwise(
     "maximum",
     np.maximum,
-    (
-        _first(lambda g, a, b: g * _share(a, b, np.greater)),
-        _second(lambda g, a, b: g * _share(b, a, np.greater)),
-    ),
+    formulas.maximum,
+    lambda g, a, b: g * share_above(a, b),
+    lambda g, a, b: g * share_above(b, a),
 )
-minimum = Op(
+minimum = _pairwise(
     "minimum",
     np.minimum,
-    (
-        _first(lambda g, a, b: g * _share(a, b, np.less)),
-        _second(lambda g, a, b: g * _share(b, a, np.less)),
-    ),
+    formulas.minimum,
+    lambda g, a, b: g * share_below(a, b),
+    lambda g, a, b: g * share_below(b, a),
 )
+equal = _pairwise("equal", np.equal, formulas.equal, result="bool")
+not_equal = _pairwise("not_equal", np.not_equal, formulas.not_equal, result="bool")
+less = _pairwise("less", np.less, formulas.less, result="bool")
+less_equal = _pairwise("less_equal", np.less_equal, formulas.less_equal, result="bool")
+greater = _pairwise("greater", np.greater, formulas.greater, result="bool")
+greater_equal = _pairwise("greater_equal", np.greater_equal, formulas.greater_equal, result="bool")
 
 
 def _clamp_forward(x, *, min, max):
     return np.clip(x, min, max)
 
 
+def _clamp_lower(x, *, min, max):
+    x = x if min is None else binary(formulas.maximum)(x, min)
+    return x if max is None else binary(formulas.minimum)(x, max)
+
+
 def _clamp_vjp(g, node):
-    x, low, high = _data(node.inputs[0]), node.attrs["min"], node.attrs["max"]
-    inside = np.ones(x.shape, bool) if low is None else x >= low
-    return g * (inside if high is None else inside & (x <= high))
+    x, low, high = node.inputs[0], node.attrs["min"], node.attrs["max"]
+    g = g if low is None else g * at_least(x, low)
+    return g if high is None else g * at_most(x, high)
 
 
-clamp = Op("clamp", _clamp_forward, (_clamp_vjp,))
-exp = Op("exp", np.exp, (lambda g, node: g * node.out,))
-log = Op("log", np.log, (lambda g, node: g / node.inputs[0],))
-sqrt = Op("sqrt", np.sqrt, (lambda g, node: g * 0.5 / node.out,))
-abs = Op("abs", np.absolute, (lambda g, node: g * np.sign(_data(node.inputs[0])),))
+clamp = Op("clamp", _clamp_forward, (_clamp_vjp,), lower=_clamp_lower)

@@ -1,14 +1,24 @@
-"""Two-dimensional convolution and max pooling over (n, channels, height, width)."""
+"""Two-dimensional convolution and max pooling over (n, channels, height, width).
+
+In memory the channels of a pixel lie side by side ("channels last"): results are views with the
+axes in PyTorch's order, and an input that lies otherwise is copied first.
+"""
+
+import math
 
 import numpy as np
 
 from ..errors import ShapeError
 from ..kernels import conv as kernels
-from ..kernels import matmul as products
+from ..kernels import move, reduce
+from ..kernels._gemm import BIAS, NO_BIAS
 from ..runtime import launch
-from ._op import Op, dense
+from ..runtime.remote import dense, empty
+from ._elementwise import unpack
+from ._op import Op
 from .arithmetic import maximum
 from .linear import matmul
+from .reduction import sum
 from .shape import concatenate, reshape, transpose
 
 
@@ -17,7 +27,7 @@ def output_size(size, kernel, stride, padding, dilation):
     return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
 
 
-def _window(x, kernel, attrs):
+def _window(x, kernel, attrs, who):
     """Output height and width."""
     geometry = zip(
         x.shape[2:], kernel, attrs["stride"], attrs["padding"], attrs["dilation"], strict=True
@@ -25,63 +35,107 @@ def _window(x, kernel, attrs):
     out = tuple(output_size(*g) for g in geometry)
     if min(out) < 1:
         raise ShapeError(
-            f"window {tuple(kernel)} does not fit an input of shape {x.shape} with {attrs}"
+            f"{who}: expected a window that fits the input, got {tuple(kernel)} for x {x.shape} "
+            f"with {attrs}; use a smaller window or more padding"
         )
     return out
 
 
-def _columns(x, kernel, attrs):
-    """The input under each window position: (n, c*kh*kw, positions)."""
-    height, width = _window(x, kernel, attrs)
-    columns = np.empty((len(x), x.shape[1] * kernel[0] * kernel[1], height * width), x.dtype)
-    launch(kernels.im2col, dense(x), columns, *_numbers(kernel, attrs), width)
-    return columns, height, width
+def images(x):
+    """x (n, c, h, w) as a dense array (n, h, w, c)."""
+    return dense(x.transpose(0, 2, 3, 1))
 
 
-def _numbers(kernel, attrs):
-    return (*kernel, *attrs["stride"], *attrs["padding"], *attrs["dilation"])
+def new_images(n, c, h, w, like):
+    """A new array (n, h, w, c), and its view as (n, c, h, w)."""
+    made = empty((n, h, w, c), like.dtype, like)
+    return made, made.transpose(0, 3, 1, 2)
+
+
+def geometry(x, channels, window, kernel, attrs):
+    """What `kernels.conv` calls geometry."""
+    _, c, h, w = x.shape
+    spread = (*attrs["stride"], *attrs["padding"], *attrs["dilation"])
+    return np.array(
+        [h, w, c, *window, channels, *kernel, *spread, attrs.get("groups", 1)], np.int64
+    )
+
+
+def _flat(array):
+    """An array (n, ...) as a matrix."""
+    return array.reshape(len(array), math.prod(array.shape[1:]))
+
+
+def _correlate(x, taps, bias, kernel, attrs):
+    """The convolution with weights given as (kh * kw * c / groups, channels)."""
+    channels = taps.shape[1]
+    window = _window(x, kernel, attrs, "conv2d")
+    memory, out = new_images(len(x), channels, *window, x)
+    ending = NO_BIAS if bias is None else BIAS
+    bias = empty((channels,), x.dtype, x) if bias is None else dense(bias)
+    numbers = geometry(x, channels, window, kernel, attrs)
+    launch(kernels.conv2d, _flat(images(x)), taps, bias, numbers, _flat(memory), ending)
+    return out
 
 
 def _conv_forward(x, weight, bias=None, **attrs):
-    if x.ndim != 4 or weight.ndim != 4 or x.shape[1] != weight.shape[1]:
+    groups = attrs["groups"]
+    if x.ndim != 4 or weight.ndim != 4 or x.shape[1] != weight.shape[1] * groups:
         raise ShapeError(
-            f"conv2d: expected x (n, {weight.shape[1]}, h, w) for weight {weight.shape}, "
+            f"conv2d: expected x (n, {weight.shape[1] * groups}, h, w) for weight {weight.shape}, "
             f"got {x.shape}"
         )
-    columns, height, width = _columns(x, weight.shape[2:], attrs)
-    out = np.empty((len(x), len(weight), height * width), x.dtype)
-    matrix = dense(weight).reshape(len(weight), -1)
-    for image, result in zip(columns, out, strict=True):
-        launch(products.matmul_nn, matrix, image, result)
-    if bias is not None:
-        out += bias[:, None]
-    return out.reshape(len(x), len(weight), height, width)
+    taps = dense(weight.transpose(2, 3, 1, 0)).reshape(math.prod(weight.shape[1:]), len(weight))
+    return _correlate(x, taps, bias, weight.shape[2:], attrs)
+
+
+def _conv_weight(g, x, *, shape, **attrs):
+    """The gradient of a weight of this shape."""
+    o, c, kh, kw = shape
+    numbers = geometry(x, o, g.shape[2:], (kh, kw), attrs)
+    source = _flat(images(x))
+    blocks = kernels.conv2d_weight.blocks(dict(zip("nm", source.shape, strict=True)))
+    partial = empty((blocks, kh * kw * c, o), x.dtype, x)
+    launch(kernels.conv2d_weight, source, _flat(images(g)), numbers, partial)
+    out = empty((kh, kw, c, o), x.dtype, x)
+    launch(reduce.merge_columns, _flat(partial), out.reshape(-1))
+    return out.transpose(3, 2, 0, 1)
+
+
+def _conv_input(g, weight, *, shape, stride, padding, dilation, groups):
+    """The gradient of an input of this shape: g, with zeros between its pixels where the stride
+    leaves pixels out, through the weight turned around."""
+    (o, c, kh, kw), (n, _, *size) = weight.shape, shape
+    reach = [d * (k - 1) for d, k in zip(dilation, (kh, kw), strict=True)]
+    if stride != (1, 1):
+        places = [a + 2 * p - r for a, p, r in zip(size, padding, reach, strict=True)]
+        memory, spread = new_images(n, o, *places, g)
+        launch(move.fill, memory.reshape(-1), 0.0)
+        sh, sw = stride
+        unpack(g, spread[:, :, : (g.shape[2] - 1) * sh + 1 : sh, : (g.shape[3] - 1) * sw + 1 : sw])
+        g = spread
+    margin = [r - p for r, p in zip(reach, padding, strict=True)]
+    for axis, m in enumerate(margin):
+        if m < 0:  # padding that no window needs: pixels of g without a gradient
+            key = (slice(None),) * (2 + axis)
+            g = g[(*key, slice(-m, g.shape[2 + axis] + m))]
+    parts = dense(weight[:, :, ::-1, ::-1]).reshape(groups, o // groups, c, kh, kw)
+    taps = dense(parts.transpose(3, 4, 1, 0, 2)).reshape(kh * kw * o // groups, c * groups)
+    attrs = {"stride": (1, 1), "padding": tuple(max(m, 0) for m in margin), "dilation": dilation}
+    return _correlate(g, taps, None, (kh, kw), {**attrs, "groups": groups})
+
+
+conv2d_weight = Op("conv2d_weight", _conv_weight)
+conv2d_input = Op("conv2d_input", _conv_input)
 
 
 def _conv_vjp(g, node):
-    x, weight = node.inputs[:2]
-    flat = dense(g).reshape(*g.shape[:2], g.shape[2] * g.shape[3])
-    gradients = [None, None]
-    if node.needs[0]:
-        gradients[0] = _conv_dx(flat, x, weight, node.attrs)
-    if node.needs[1]:
-        columns, _, _ = _columns(x, weight.shape[2:], node.attrs)
-        per_image = matmul(flat, columns.swapaxes(1, 2))
-        gradients[1] = per_image.sum(axis=0).reshape(weight.shape)
-    if len(node.inputs) > 2:
-        gradients.append(flat.sum(axis=(0, 2)))
-    return gradients
-
-
-def _conv_dx(flat, x, weight, attrs):
-    matrix = dense(weight).reshape(len(weight), -1)
-    columns = np.empty((len(x), matrix.shape[1], flat.shape[2]), x.dtype)
-    for g, image in zip(flat, columns, strict=True):
-        launch(products.matmul_tn, matrix, g, image)
-    dx = np.empty(x.shape, x.dtype)
-    width = _window(x, weight.shape[2:], attrs)[1]
-    launch(kernels.col2im, columns, dx, *_numbers(weight.shape[2:], attrs), width)
-    return dx
+    x, weight, needs = *node.inputs[:2], node.needs
+    return (
+        conv2d_input(g, weight, shape=x.shape, **node.attrs) if needs[0] else None,
+        conv2d_weight(g, x, shape=weight.shape, **node.attrs) if needs[1] else None,
+        sum(g, axes=(0, 2, 3), keepdims=False),
+    )
 
 
 def _pad(x, padding, value):
@@ -95,9 +149,9 @@ def _pad(x, padding, value):
     return x
 
 
-def _shifts(x, kernel, attrs, value):
+def _shifts(x, kernel, attrs, value, who):
     """For each position inside the window: what lies under it, (n, c, out_h, out_w)."""
-    height, width = _window(x, kernel, attrs)
+    height, width = _window(x, kernel, attrs, who)
     (sh, sw), (dh, dw) = attrs["stride"], attrs["dilation"]
     padded = _pad(x, attrs["padding"], value)
     for i in range(kernel[0]):
@@ -107,39 +161,58 @@ def _shifts(x, kernel, attrs, value):
             yield i, j, padded[:, :, rows, columns]
 
 
-def _conv_reference(x, weight, bias=None, **attrs):
+def _conv_reference(x, weight, bias=None, *, groups, **attrs):
+    parts = []
+    for group in range(groups):
+        c, o = weight.shape[1], len(weight) // groups
+        one = weight[group * o : (group + 1) * o]
+        parts.append(_one_group(x[:, group * c : (group + 1) * c], one, attrs))
+    out = parts[0] if groups == 1 else concatenate(*parts, axis=1)
+    return out if bias is None else out + reshape(bias, shape=(1, len(weight), 1, 1))
+
+
+def _one_group(x, weight, attrs):
     out = 0.0
-    for i, j, under in _shifts(x, weight.shape[2:], attrs, 0.0):
+    for i, j, under in _shifts(x, weight.shape[2:], attrs, 0.0, "conv2d"):
         n, c, height, width = under.shape
-        pixels = reshape(transpose(under, axes=(0, 2, 3, 1)), shape=(-1, c))
+        pixels = reshape(transpose(under, axes=(0, 2, 3, 1)), shape=(n * height * width, c))
         tap = matmul(pixels, transpose(weight[:, :, i, j], axes=(1, 0)))
         out = out + reshape(tap, shape=(n, height, width, len(weight)))
-    out = transpose(out, axes=(0, 3, 1, 2))
-    return out if bias is None else out + reshape(bias, shape=(1, -1, 1, 1))
+    return transpose(out, axes=(0, 3, 1, 2))
 
 
 def _pool_forward(x, *, kernel, **attrs):
     if x.ndim != 4:
         raise ShapeError(f"max_pool2d: expected x (n, c, h, w), got {x.shape}")
-    height, width = _window(x, kernel, attrs)
-    out = np.empty((*x.shape[:2], height, width), x.dtype)
-    where = np.empty(out.shape, np.int64)
-    launch(kernels.max_pool2d, dense(x), out, where, *_numbers(kernel, attrs))
-    return out, where
+    window = _window(x, kernel, attrs, "max_pool2d")
+    memory, out = new_images(*x.shape[:2], *window, x)
+    place = empty(memory.shape, np.int16, x)
+    numbers = geometry(x, x.shape[1], window, kernel, attrs)
+    launch(kernels.max_pool2d, images(x), numbers, memory, place)
+    return out, place
+
+
+def _pool_gradient(g, place, *, shape, kernel, **attrs):
+    """The gradient of an input of this shape."""
+    memory, dx = new_images(*shape, g)
+    numbers = geometry(dx, shape[1], g.shape[2:], kernel, attrs)
+    launch(kernels.max_pool2d_backward, images(g), place, numbers, memory)
+    return dx
+
+
+max_pool2d_backward = Op("max_pool2d_backward", _pool_gradient)
 
 
 def _pool_vjp(g, node):
-    dx = np.empty(node.inputs[0].shape, g.dtype)
-    launch(kernels.max_pool2d_backward, dense(g), node.saved, dx)
-    return (dx,)
+    return max_pool2d_backward(g, *node.saved, shape=node.inputs[0].shape, **node.attrs)
 
 
 def _pool_reference(x, *, kernel, **attrs):
     out = None
-    for _, _, under in _shifts(x, kernel, attrs, -np.inf):
+    for _, _, under in _shifts(x, kernel, attrs, -np.inf, "max_pool2d"):
         out = under if out is None else maximum(out, under)
     return out
 
 
 conv2d = Op("conv2d", _conv_forward, _conv_vjp, _conv_reference)
-max_pool2d = Op("max_pool2d", _pool_forward, _pool_vjp, _pool_reference, saves=True)
+max_pool2d = Op("max_pool2d", _pool_forward, (_pool_vjp,), _pool_reference, saves=True)

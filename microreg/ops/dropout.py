@@ -1,16 +1,14 @@
 """Dropout: the mask is drawn again in the backward pass from the same counter, never stored."""
 
-import numpy as np
-
 from ..kernels import random as kernels
 from ..runtime import launch
-from ._op import Op, dense
+from ..runtime.remote import empty
+from ._op import Op, flat
 
 
 def _dropout_forward(x, *, p, state):
-    x = dense(x)
-    out = np.empty_like(x)
-    launch(kernels.dropout, x.reshape(-1), state, out.reshape(-1), p)
+    out = empty(x.shape, x.dtype, x)
+    launch(kernels.dropout, flat(x), state, out.reshape(-1), p)
     return out
 
 
@@ -18,4 +16,4 @@ def _dropout_vjp(g, node):
     return dropout(g, **node.attrs)  # linear in x: the same mask, applied to g
 
 
-dropout = Op("dropout", _dropout_forward, (_dropout_vjp,))
+dropout: Op = Op("dropout", _dropout_forward, (_dropout_vjp,))

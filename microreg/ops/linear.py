@@ -1,14 +1,21 @@
 """Matrix products."""
 
+import math
+
 import numpy as np
 
 from ..errors import ShapeError
 from ..kernels import matmul as kernels
 from ..runtime import launch
-from ._op import Op, dense
+from ..runtime.remote import dense, empty
+from ._elementwise import broadcast_shape, expand, filled
+from ._op import Op
 from .arithmetic import unbroadcast
 from .reduction import sum
 from .shape import reshape, swap_last
+
+MATRIX = (kernels.matmul_nn, kernels.matmul_nt, kernels.matmul_tn)
+BATCH = (kernels.batch_matmul_nn, kernels.batch_matmul_nt, kernels.batch_matmul_tn)
 
 
 def _is_transposed(x):
@@ -27,7 +34,7 @@ def _alike(*arrays):
 def _product(a, b, families):
     """a @ b by the kernel for how the two lie in memory; families = (nn, nt, tn)."""
     a, b = _alike(a, b)
-    out = np.empty((*a.shape[:-1], b.shape[-1]), a.dtype)
+    out = empty((*a.shape[:-1], b.shape[-1]), a.dtype, a)
     if _is_transposed(a) and not _is_transposed(b):
         kernel, a, b = families[2], a.swapaxes(-1, -2), dense(b)
     elif _is_transposed(b):
@@ -38,34 +45,38 @@ def _product(a, b, families):
     return out
 
 
-MATRIX = (kernels.matmul_nn, kernels.matmul_nt, kernels.matmul_tn)
-BATCH = (kernels.batch_matmul_nn, kernels.batch_matmul_nt, kernels.batch_matmul_tn)
+def _check(a, b):
+    if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
+        raise ShapeError(f"matmul: expected (..., m, k) and (..., k, n), got {a.shape}, {b.shape}")
 
 
 def _matmul_forward(a, b):
-    if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
-        raise ShapeError(f"matmul: expected (..., m, k) and (..., k, n), got {a.shape}, {b.shape}")
-    if a.dtype.kind != "f" or b.dtype.kind != "f":
-        return np.matmul(a, b)
+    if a.dtype.kind == "f" and b.dtype.kind == "f":
+        return _matmul_lower(a, b)
+    _check(a, b)
+    return np.matmul(a, b)
+
+
+def _matmul_lower(a, b):
+    _check(a, b)
     if a.ndim == 2 and b.ndim == 2:
         return _product(a, b, MATRIX)
     try:
-        lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    except ValueError:
+        lead = broadcast_shape(a.shape[:-2], b.shape[:-2])
+    except ShapeError:
         raise ShapeError(
             f"matmul: batch axes {a.shape[:-2]} and {b.shape[:-2]} do not broadcast"
         ) from None
-    a, b = (np.broadcast_to(x, (*lead, *x.shape[-2:])) for x in (a, b))
-    stacked = [_stack(x) for x in (a, b)]
+    stacked = [_stack(x, lead) for x in (a, b)]
     return _product(*stacked, BATCH).reshape(*lead, a.shape[-2], b.shape[-1])
 
 
-def _stack(x):
+def _stack(x, lead):
     """x (..., m, n) as (batch, m, n), transposed in memory only if each matrix is."""
     if _is_transposed(x):
-        turned = x.swapaxes(-1, -2)
-        return turned.reshape(-1, *turned.shape[-2:]).swapaxes(-1, -2)
-    return dense(x).reshape(-1, *x.shape[-2:])
+        return _stack(x.swapaxes(-1, -2), lead).swapaxes(-1, -2)
+    x = expand(x, (*lead, *x.shape[-2:]))
+    return x.reshape(math.prod(lead), *x.shape[-2:])
 
 
 matmul: Op = Op(
@@ -75,6 +86,7 @@ matmul: Op = Op(
         lambda g, node: unbroadcast(matmul(g, swap_last(node.inputs[1])), node.inputs[0]),
         lambda g, node: unbroadcast(matmul(swap_last(node.inputs[0]), g), node.inputs[1]),
     ),
+    lower=_matmul_lower,
 )
 
 
@@ -84,16 +96,16 @@ def _linear_forward(x, weight, bias=None):
             f"linear: expected x (..., {weight.shape[-1]}) for weight {weight.shape}, got {x.shape}"
         )
     if bias is None:
-        bias = np.zeros(len(weight), weight.dtype)
+        bias = filled(weight.shape[:1], weight.dtype, 0.0, weight)
     x, weight, bias = map(dense, _alike(x, weight, bias))
-    rows = x.reshape(-1, x.shape[-1])
-    out = np.empty((*x.shape[:-1], len(weight)), x.dtype)
-    launch(kernels.linear, rows, weight, bias, out.reshape(-1, len(weight)), 0)
+    rows = math.prod(x.shape[:-1]), x.shape[-1]
+    out = empty((*x.shape[:-1], len(weight)), x.dtype, x)
+    launch(kernels.linear, x.reshape(rows), weight, bias, out.reshape(rows[0], len(weight)), 0)
     return out
 
 
 def _rows(x):
-    return x if x.ndim == 2 else reshape(x, shape=(-1, x.shape[-1]))
+    return x if x.ndim == 2 else reshape(x, shape=(math.prod(x.shape[:-1]), x.shape[-1]))
 
 
 linear = Op(

@@ -1,44 +1,59 @@
 """Batch and layer normalization, each fused into kernels, with its meaning beside it."""
 
+import math
+
 import numpy as np
 
-from ..kernels import norm as kernels
+from ..kernels import batch_norm as columns
+from ..kernels import norm as rows
+from ..kernels import reduce
 from ..runtime import launch
-from ._op import Op, dense
+from ..runtime.remote import dense, empty
+from ._op import Op, flat
 from .arithmetic import sqrt
 from .reduction import mean
 from .shape import reshape
 
 
 def _layer_norm_forward(x, weight, bias, *, eps):
-    rows = dense(x).reshape(-1, weight.size)
-    out = np.empty(x.shape, x.dtype)
-    row_mean, rstd = np.empty((2, len(rows)), x.dtype)
-    flat = weight.reshape(-1), bias.reshape(-1)
+    d = weight.size
+    matrix = dense(x).reshape(x.size // max(1, d), d)
+    out = empty(x.shape, x.dtype, x)
+    centre, rstd = (empty((len(matrix),), x.dtype, x) for _ in range(2))
+    target = out.reshape(matrix.shape)
+    launch(rows.layer_norm, matrix, flat(weight), flat(bias), target, centre, rstd, eps)
+    return out, centre, rstd
+
+
+def _layer_norm_gradients(g, x, weight, centre, rstd):
+    matrix = dense(x).reshape(len(centre), weight.size)
+    n, d = matrix.shape
+    dx = empty(x.shape, x.dtype, x)
+    blocks = rows.layer_norm_backward.blocks({"n": n, "d": d})
+    partial = empty((2, blocks, d), x.dtype, x)
     launch(
-        kernels.layer_norm, rows, *map(dense, flat), out.reshape(rows.shape), row_mean, rstd, eps
+        rows.layer_norm_backward,
+        dense(g).reshape(n, d),
+        matrix,
+        centre,
+        rstd,
+        flat(weight),
+        dx.reshape(n, d),
+        partial[0],
+        partial[1],
     )
-    return out, (row_mean, rstd)
+    sums = empty((2, *weight.shape), x.dtype, x)
+    for part, total in zip(partial, sums, strict=True):
+        launch(reduce.merge_columns, part, total.reshape(-1))
+    return dx, sums[0], sums[1]
+
+
+layer_norm_backward = Op("layer_norm_backward", _layer_norm_gradients)
 
 
 def _layer_norm_vjp(g, node):
     x, weight, _ = node.inputs
-    rows = dense(x).reshape(-1, weight.size)
-    n, d = rows.shape
-    dx = np.empty(x.shape, x.dtype)
-    blocks = kernels.layer_norm_backward.blocks({"n": n, "d": d})
-    partial = np.empty((2, blocks, d), x.dtype)
-    launch(
-        kernels.layer_norm_backward,
-        dense(g).reshape(rows.shape),
-        rows,
-        *node.saved,
-        dense(weight).reshape(-1),
-        dx.reshape(rows.shape),
-        *partial,
-    )
-    dweight, dbias = partial.sum(axis=1)
-    return dx, dweight.reshape(weight.shape), dbias.reshape(weight.shape)
+    return layer_norm_backward(g, x, weight, *node.saved)
 
 
 def _layer_norm_reference(x, weight, bias, *, eps):
@@ -52,64 +67,92 @@ def standardize(x, axes, eps):
     return centred / sqrt(mean(centred * centred, axes, True) + eps)
 
 
-def _batch_norm_forward(x, weight, bias, *, eps, momentum, running_mean, running_var):
+def _grid(x):
+    """x (n, c, ...) as (n, c) if nothing follows, else as (n, c, s)."""
+    n, c, *rest = x.shape
+    return dense(x).reshape((n, c, math.prod(rest)) if math.prod(rest) != 1 else (n, c))
+
+
+def _measured(grid, stats):
+    """Blocks and rows of a block, with which `stats` divides a grid."""
+    sizes = dict(zip("ncs", grid.shape, strict=False))
+    return stats.blocks(sizes), stats.rows(sizes)
+
+
+_NONE = np.empty(0, np.int64)
+
+
+def _batch_norm_forward(x, weight, bias, *, eps, momentum, running_mean, running_var, tracked):
     grid = _grid(x)
-    n, c, s = grid.shape
-    partial = np.empty((kernels.batch_norm_stats.blocks({"n": n, "c": c, "s": s}), c, 2))
-    launch(kernels.batch_norm_stats, grid, partial)
-    batch_mean, var, rstd = np.empty((3, c), x.dtype)
-    rows = kernels.batch_norm_stats.rows({"n": n, "c": c, "s": s})
-    launch(kernels.merge_stats, partial, batch_mean, var, rstd, rows * s, n * s, eps)
-    out = np.empty(x.shape, x.dtype)
+    c, values = grid.shape[1], math.prod(grid.shape[2:])
+    flat_grid = grid.ndim == 2
+    stats = columns.column_stats if flat_grid else columns.image_stats
+    blocks, block_rows = _measured(grid, stats)
+    partial = empty((blocks, 2, c), np.float64, x)
+    centre, rstd, scale, shift = (empty((c,), x.dtype, x) for _ in range(4))
+    work = (empty((blocks, 3, c), x.dtype, x),) if flat_grid else ()
+    launch(stats, grid, partial, *work)
+    nothing = np.empty(0, x.dtype)
     launch(
-        kernels.batch_norm_apply,
-        grid,
-        batch_mean,
-        rstd,
+        columns.merge_stats,
         dense(weight),
         dense(bias),
-        out.reshape(grid.shape),
+        partial,
+        centre,
+        rstd,
+        scale,
+        shift,
+        nothing if running_mean is None else running_mean,
+        nothing if running_var is None else running_var,
+        _NONE if tracked is None else tracked.reshape(1),
+        block_rows * values,
+        len(x) * values,
+        eps,
+        -1.0 if momentum is None else momentum,
     )
-    if running_mean is not None:  # the running variance is the unbiased one
-        running_mean += momentum * (batch_mean - running_mean)
-        running_var += momentum * (var * (n * s / (n * s - 1)) - running_var)
-    return out, (batch_mean, rstd)
+    out = empty(x.shape, x.dtype, x)
+    apply = columns.column_apply if flat_grid else columns.image_apply
+    launch(apply, grid, centre, scale, shift, out.reshape(grid.shape))
+    return out, centre, rstd
+
+
+def _batch_norm_gradients(g, x, weight, centre, rstd):
+    grid, along = _grid(x), _grid(g)
+    c = grid.shape[1]
+    flat_grid = grid.ndim == 2
+    sums = columns.column_sums if flat_grid else columns.image_sums
+    blocks, _ = _measured(grid, sums)
+    partial = empty((blocks, 2, c), np.float64, x)
+    work = (empty((blocks, 2, c), x.dtype, x),) if flat_grid else ()
+    launch(sums, along, grid, centre, partial, *work)
+    dweight, dbias, scale, slope, shift = (empty((c,), x.dtype, x) for _ in range(5))
+    count = grid.size // max(1, c)
+    launch(
+        columns.merge_sums, rstd, dense(weight), partial, dweight, dbias, scale, slope, shift, count
+    )
+    dx = empty(x.shape, x.dtype, x)
+    backward = columns.column_backward if flat_grid else columns.image_backward
+    launch(backward, along, grid, centre, scale, slope, shift, dx.reshape(grid.shape))
+    return dx, dweight, dbias
+
+
+batch_norm_backward = Op("batch_norm_backward", _batch_norm_gradients)
 
 
 def _batch_norm_vjp(g, node):
     x, weight, _ = node.inputs
-    batch_mean, rstd = node.saved
-    grid, g = _grid(x), _grid(g)
-    n, c, s = grid.shape
-    partial = np.empty((kernels.batch_norm_backward_partial.blocks({"n": n, "c": c, "s": s}), c, 2))
-    launch(kernels.batch_norm_backward_partial, g, grid, batch_mean, rstd, partial)
-    dbias, dweight = np.ascontiguousarray(partial.sum(axis=0).T.astype(x.dtype))
-    dx = np.empty(x.shape, x.dtype)
-    launch(
-        kernels.batch_norm_backward,
-        g,
-        grid,
-        batch_mean,
-        rstd,
-        dense(weight),
-        dweight,
-        dbias,
-        dx.reshape(grid.shape),
-        n * s,
-    )
-    return dx, dweight, dbias
+    return batch_norm_backward(g, x, weight, *node.saved)
 
 
-def _grid(x):
-    """x (n, c, ...) as (n, c, s)."""
-    return dense(x).reshape(x.shape[0], x.shape[1], -1)
-
-
-def _batch_norm_reference(x, weight, bias, *, eps, momentum, running_mean, running_var):
+def _batch_norm_reference(x, weight, bias, *, eps, **_):
     shape = (1, -1) + (1,) * (x.ndim - 2)
     axes = (0, *range(2, x.ndim))
     return standardize(x, axes, eps) * reshape(weight, shape=shape) + reshape(bias, shape=shape)
 
 
-layer_norm = Op("layer_norm", _layer_norm_forward, _layer_norm_vjp, _layer_norm_reference, True)
-batch_norm = Op("batch_norm", _batch_norm_forward, _batch_norm_vjp, _batch_norm_reference, True)
+layer_norm = Op(
+    "layer_norm", _layer_norm_forward, _layer_norm_vjp, _layer_norm_reference, saves=True
+)
+batch_norm = Op(
+    "batch_norm", _batch_norm_forward, _batch_norm_vjp, _batch_norm_reference, saves=True
+)

@@ -1,13 +1,18 @@
 """Sums, means and extremes over axes."""
 
+import math
+
 import numpy as np
 
 from ..errors import ShapeError
 from ..kernels import reduce as kernels
 from ..runtime import launch
-from ._op import Op, dense
-from .arithmetic import _data, expand
+from ..runtime.remote import dense, empty
+from ._op import Op, as_float
+from .arithmetic import expand, same
 from .shape import reshape
+
+SMALL = 4096  # elements below which NumPy is done before a kernel has started
 
 
 def axes_of(x, axis, who):
@@ -26,6 +31,13 @@ def _kept(shape, axes):
     return tuple(1 if i in axes else n for i, n in enumerate(shape))
 
 
+def _left(shape, axes, keepdims):
+    """The shape of a reduction's result."""
+    return (
+        _kept(shape, axes) if keepdims else tuple(n for i, n in enumerate(shape) if i not in axes)
+    )
+
+
 def _spread(g, node):
     """g with its reduced axes back, at full size."""
     x = node.inputs[0]
@@ -37,71 +49,94 @@ def _sum_forward(x, *, axes, keepdims):
         return x.sum(axis=axes, keepdims=keepdims, dtype=np.int64)
     if x.size < SMALL or len(axes) == 0:
         return x.sum(axis=axes, keepdims=keepdims)
-    return _large_sum(dense(x), axes).reshape(
-        _kept(x.shape, axes) if keepdims else [n for i, n in enumerate(x.shape) if i not in axes]
-    )
+    return _sum_lower(x, axes=axes, keepdims=keepdims)
 
 
-SMALL = 4096  # elements below which NumPy is done before a kernel has started
+def _sum_lower(x, *, axes, keepdims):
+    return sum_over(as_float(x), axes).reshape(_left(x.shape, axes, keepdims))
 
 
-def _large_sum(x, axes):
-    """Sum by kernels, in fixed blocks, when the axes are the first or the last ones."""
+def _rows(x, axes):
+    """x as a matrix whose rows are what is reduced over `axes`."""
+    kept = [i for i in range(x.ndim) if i not in axes]
+    moved = dense(x.transpose(*kept, *axes) if x.ndim else x)
+    return moved.reshape(
+        math.prod(x.shape[i] for i in kept), math.prod(x.shape[i] for i in axes)
+    )  # fmt: skip
+
+
+def sum_over(x, axes):
+    """The sum over some axes, flat, by kernels in fixed blocks."""
     if len(axes) == x.ndim:
-        return sum_all(x)
-    if axes == tuple(range(x.ndim - len(axes), x.ndim)):
-        out = np.empty(x.shape[: -len(axes)], x.dtype)
-        launch(kernels.sum_rows, x.reshape(out.size, -1), out.reshape(-1))
-        return out
+        return sum_all(dense(x))
     if axes == tuple(range(len(axes))):
-        return sum_columns(x.reshape(-1, int(np.prod(x.shape[len(axes) :]))))
-    return x.sum(axis=axes)
+        x = dense(x)
+        lead = math.prod(x.shape[: len(axes)])
+        return sum_columns(x.reshape(lead, x.size // max(1, lead)) if lead else x.reshape(0, -1))
+    matrix = _rows(x, axes)
+    out = empty((len(matrix),), x.dtype, x)
+    launch(kernels.sum_rows, matrix, out)
+    return out
 
 
 def sum_all(x):
     """The sum of all entries of a dense array, as an array of one."""
-    flat = x.reshape(-1)
-    partial = np.empty(kernels.sum_all.blocks({"n": flat.size}))
-    launch(kernels.sum_all, flat, partial)
-    return partial.sum(keepdims=True).astype(x.dtype)
+    return _merged(kernels.sum_all, x)
+
+
+def _merged(kernel, x):
+    """What a kernel finds in blocks of a dense array, added up."""
+    partial = empty((kernel.blocks({"n": x.size}),), np.float64, x)
+    out = empty((1,), x.dtype, x)
+    launch(kernel, x.reshape(-1), partial)
+    launch(kernels.merge, partial, out)
+    return out
 
 
 def sum_columns(x):
     """The sum over the rows of a dense matrix."""
     n, d = x.shape
-    partial = np.empty((kernels.sum_columns_partial.blocks({"n": n, "d": d}), d), x.dtype)
+    partial = empty((kernels.sum_columns_partial.blocks({"n": n, "d": d}), d), x.dtype, x)
     launch(kernels.sum_columns_partial, x, partial)
-    out = np.empty(d, x.dtype)
+    out = empty((d,), x.dtype, x)
     launch(kernels.merge_columns, partial, out)
     return out
 
 
-sum = Op("sum", _sum_forward, (_spread,))
+sum = Op("sum", _sum_forward, (_spread,), lower=_sum_lower)
 
 
 def mean(x, axes, keepdims):
     """The mean over `axes`; an empty one has no value and is refused."""
-    count = int(np.prod([x.shape[i] for i in axes])) if axes else 1
+    count = math.prod(x.shape[i] for i in axes) if axes else 1
     if count == 0:
         raise ShapeError(f"mean: expected at least one entry to average, got shape {x.shape}")
     return sum(x, axes=axes, keepdims=keepdims) * (1.0 / count)
 
 
-def _extreme(name, reduce):
+def _extreme(name, reduce, kernel):
     def forward(x, *, axes, keepdims):
-        if x.size == 0:
-            raise ShapeError(f"{name}: expected at least one entry, got shape {x.shape}")
+        refuse_empty(x, axes)
         return reduce(x, axis=axes, keepdims=keepdims)
 
+    def lower(x, *, axes, keepdims):
+        refuse_empty(x, axes)
+        matrix = _rows(as_float(x), axes)
+        out = empty((len(matrix),), matrix.dtype, x)
+        launch(kernel, matrix, out)
+        return out.reshape(_left(x.shape, axes, keepdims))
+
+    def refuse_empty(x, axes):
+        if 0 in (x.shape[i] for i in axes):
+            raise ShapeError(f"{name}: expected at least one entry, got shape {x.shape}")
+
     def vjp(g, node):
-        x, axes = _data(node.inputs[0]), node.attrs["axes"]
-        best = _data(node.out).reshape(_kept(x.shape, axes))
-        chosen = (x == best) | (np.isnan(x) & np.isnan(best))
-        share = chosen / chosen.sum(axis=axes, keepdims=True).astype(x.dtype)
-        return _spread(g, node) * share
+        x, axes = node.inputs[0], node.attrs["axes"]
+        chosen = same(x, reshape(node.out, shape=_kept(x.shape, axes)))
+        return _spread(g, node) * (chosen / sum(chosen, axes=axes, keepdims=True))
 
-    return Op(name, forward, (vjp,))
+    return Op(name, forward, (vjp,), lower=lower)
 
 
-amax = _extreme("amax", np.amax)
-amin = _extreme("amin", np.amin)
+amax = _extreme("amax", np.amax, kernels.max_rows)
+amin = _extreme("amin", np.amin, kernels.min_rows)

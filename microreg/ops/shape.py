@@ -1,24 +1,59 @@
 """Operations that move numbers without changing them."""
 
+import itertools
+import math
+
 import numpy as np
 
-from ._op import Op
-
-
-def _reshape(x, *, shape):
-    return x.reshape(shape)
-
-
-def _transpose(x, *, axes):
-    return x.transpose(axes)
+from ..errors import CaptureError
+from ..kernels import move
+from ..runtime import launch
+from ..runtime.remote import dense, empty
+from ._elementwise import filled, unpack
+from ._op import Op, flat
 
 
 def _transpose_vjp(g, node):
     return transpose(g, axes=tuple(int(i) for i in np.argsort(node.attrs["axes"])))
 
 
-def _index(x, *, key):
-    return x[key]
+def _basic(key):
+    keys = key if isinstance(key, tuple) else (key,)
+    return all(k is None or k is Ellipsis or isinstance(k, (int, slice, np.integer)) for k in keys)
+
+
+def _rows_taken(x, key):
+    """(positions, axes): `key`, integer arrays for the first axes, as positions of rows of x."""
+    keys = key if isinstance(key, tuple) else (key,)
+    while keys and isinstance(keys[-1], slice) and keys[-1] == slice(None):
+        keys = keys[:-1]
+    whole = all(isinstance(k, (np.ndarray, list, int, np.integer)) for k in keys)
+    keys = [np.asarray(k) if not isinstance(k, np.ndarray) else k for k in keys]
+    if not whole or any(k.dtype.kind not in "iu" for k in keys):
+        raise CaptureError(
+            "indexing: expected integer arrays for the first axes, or slices and integers alone"
+        )
+    if len(keys) == 1:
+        return keys[0], 1
+    if any(k.__class__ is not np.ndarray for k in keys):
+        raise CaptureError("indexing: expected one index that is computed in the step, got several")
+    ahead = [
+        np.where(k < 0, k + n, k) * math.prod(x.shape[i + 1 : len(keys)])
+        for i, (k, n) in enumerate(zip(keys, x.shape, strict=False))
+    ]
+    return np.ascontiguousarray(np.sum(np.broadcast_arrays(*ahead), axis=0)), len(keys)
+
+
+def _index_lower(x, *, key):
+    if _basic(key):
+        return x[key]
+    positions, axes = _rows_taken(x, key)
+    inner = x.shape[axes:]
+    out = empty((*positions.shape, *inner), x.dtype, x)
+    rows = math.prod(x.shape[:axes]), math.prod(inner)
+    target = out.reshape(positions.size, rows[1])
+    launch(move.take_rows, dense(x).reshape(rows), flat(positions), target)
+    return out
 
 
 def _scatter(g, *, shape, key):
@@ -31,33 +66,72 @@ def _scatter(g, *, shape, key):
     return out
 
 
-def _basic(key):
-    keys = key if isinstance(key, tuple) else (key,)
-    return all(k is None or k is Ellipsis or isinstance(k, (int, slice, np.integer)) for k in keys)
+def _scatter_lower(g, *, shape, key):
+    if _basic(key):
+        out = filled(shape, g.dtype, 0.0, g)
+        unpack(g, out[key])
+        return out
+    out = empty(shape, g.dtype, g)
+    positions, axes = _rows_taken(out, key)
+    rows = math.prod(shape[:axes]), math.prod(shape[axes:])
+    source = dense(g).reshape(positions.size, rows[1])
+    launch(move.add_rows_at, source, flat(positions), out.reshape(rows))
+    return out
 
 
 def _index_vjp(g, node):
     return scatter(g, shape=node.inputs[0].shape, key=node.attrs["key"])
 
 
-def _concatenate(*arrays, axis):
-    return np.concatenate(arrays, axis)
+def _parts(arrays, axis):
+    """For each array the index of its place in the concatenation."""
+    ends = [0, *itertools.accumulate(x.shape[axis] for x in arrays)]
+    ahead = (slice(None),) * (axis % arrays[0].ndim)
+    return [(*ahead, slice(a, b)) for a, b in itertools.pairwise(ends)]
+
+
+def _concatenate_lower(*arrays, axis):
+    dtype = np.result_type(*(x.dtype for x in arrays))
+    shape = list(arrays[0].shape)
+    shape[axis] = sum(x.shape[axis] for x in arrays)
+    out = empty(tuple(shape), dtype, arrays[0])
+    for x, key in zip(arrays, _parts(arrays, axis), strict=True):
+        unpack(x.astype(dtype, copy=False), out[key])
+    return out
 
 
 def _concatenate_vjp(g, node):
-    axis, start, parts = node.attrs["axis"], 0, []
-    for x in node.inputs:
-        key = (slice(None),) * (axis % x.ndim) + (slice(start, start + x.shape[axis]),)
-        parts.append(g[key])
-        start += x.shape[axis]
-    return tuple(parts)
+    return tuple(g[key] for key in _parts(node.inputs, node.attrs["axis"]))
 
 
-reshape: Op = Op("reshape", _reshape, (lambda g, node: reshape(g, shape=node.inputs[0].shape),))
-transpose: Op = Op("transpose", _transpose, (_transpose_vjp,))
-index: Op = Op("index", _index, (_index_vjp,))
-scatter: Op = Op("scatter", _scatter, (lambda g, node: index(g, key=node.attrs["key"]),))
-concatenate = Op("concatenate", _concatenate, _concatenate_vjp)
+reshape: Op = Op(
+    "reshape",
+    lambda x, *, shape: x.reshape(shape),
+    (lambda g, node: reshape(g, shape=node.inputs[0].shape),),
+    lower=lambda x, *, shape: dense(x).reshape(shape),
+)
+transpose: Op = Op("transpose", lambda x, *, axes: x.transpose(axes), (_transpose_vjp,))
+index: Op = Op("index", lambda x, *, key: x[key], (_index_vjp,), lower=_index_lower)
+scatter: Op = Op(
+    "scatter",
+    _scatter,
+    (lambda g, node: index(g, key=node.attrs["key"]),),
+    lower=_scatter_lower,
+)
+concatenate = Op(
+    "concatenate",
+    lambda *arrays, axis: np.concatenate(arrays, axis),
+    _concatenate_vjp,
+    lower=_concatenate_lower,
+)
+# the same numbers, through which no gradient flows; and a copy of them
+stop = Op("stop", lambda x: x.view())
+clone = Op("clone", lambda x: x.copy(), (lambda g, node: g,))
+cast: Op = Op(
+    "cast",
+    lambda x, *, dtype: x.astype(dtype),
+    (lambda g, node: cast(g, dtype=node.inputs[0].dtype),),
+)
 
 
 def swap_last(x):

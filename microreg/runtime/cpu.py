@@ -18,6 +18,7 @@ import numpy as np
 from ..kernels import interpreter as loop
 from ..kernels._cache import HEAD
 from ..kernels._jit import GRAIN
+from .remote import home_of, homes
 
 CHECK = os.environ.get("MICROREG_DEBUG", "0") != "0"
 SPINS = 4000  # turns of a waiting loop before a thread gives its core away: about 40 us
@@ -50,12 +51,15 @@ def launch(kernel, *args):
     The arrays are C-contiguous and of the dtypes that the signature names: the caller's duty,
     verified when MICROREG_DEBUG=1.
     """
+    if homes and (home := home_of(args)) is not None:
+        home.launch(kernel, args)
+        return
+    if CHECK:
+        kernel.check(args)
     typed = kernel.typed
     letter = "d" if typed is None else args[typed].dtype.char
     if kernel.scratch is not None:
-        args = (scratch(kernel, letter), *args)
-    if CHECK:
-        kernel.check(args)
+        args = (scratch(kernel, letter, args), *args)
     if kernel.calls[letter](*args) is not None:  # more work than is done without letting go
         row = np.frombuffer(pack(kernel, args), np.int64)
         run(row[None], GRAIN if kernel.split else 0)
@@ -68,15 +72,14 @@ def pack(kernel, args):
     return kernel.pack(entry, 0, *map(address, args[:count]), *args[count:], *kernel.measure(args))
 
 
-def scratch(kernel, letter):
+def scratch(kernel, letter, args):
     """Scratch memory (threads, words) for a launch; each Python thread has its own."""
-    try:
-        return getattr(_team.scratch, letter)[kernel.scratch]
-    except (AttributeError, KeyError):
-        held = _team.scratch.__dict__.setdefault(letter, {})
-        words = kernel.scratch(np.dtype(letter))
-        held[kernel.scratch] = np.empty((_team.threads, words), letter)
-        return held[kernel.scratch]
+    words = kernel.scratch(args)
+    held = getattr(_team.scratch, letter, None)
+    if held is None or held.shape[1] < words:
+        held = np.empty((_team.threads, words), letter)
+        setattr(_team.scratch, letter, held)
+    return held
 
 
 def run(table, work):

@@ -27,16 +27,22 @@ class Program:
     def __init__(self, launches):
         self.launches = list(launches)
         self.table = np.zeros((len(self.launches), WIDTH), np.int64)
-        self._held = {}  # arrays bound since: they must outlive the next run
-        self._scratch = None
         self.work = 0
-        for row, (kernel, args) in zip(self.table, self.launches, strict=True):
-            if kernel.scratch is not None:
-                args = (cpu.scratch(kernel, args[kernel.typed].dtype.char), *args)
+        self._held = {}  # arrays bound since: they must outlive the next run
+        self._scratch = [
+            (i, kernel.scratch(args), kernel.dtype(args))
+            for i, (kernel, args) in enumerate(self.launches)
+            if kernel.scratch is not None
+        ]
+        self._provide_scratch()
+        words = {i: np.empty((0, words), dtype) for i, words, dtype in self._scratch}
+        for i, (kernel, args) in enumerate(self.launches):
             kernel.check(args)
-            packed = cpu.pack(kernel, args)
-            row[: len(packed) // 8] = np.frombuffer(packed, np.int64)
-            self.work += kernel.work(args)
+            given = (words[i], *args) if i in words else args
+            packed = cpu.pack(kernel, given)
+            self.table[i, : len(packed) // 8] = np.frombuffer(packed, np.int64)
+            self.work += kernel.work(given)
+        self._point_to_scratch()
 
     def bind(self, launch, argument, array):
         """Let an array argument of a launch be another array, of the same shape and dtype."""
@@ -45,20 +51,17 @@ class Program:
 
     def run(self):
         """Run every launch in order."""
-        self._provide_scratch()
+        if self._scratch and self._threads < cpu.get_num_threads():
+            self._provide_scratch()
+            self._point_to_scratch()
         cpu.run(self.table, self.work)
 
     def _provide_scratch(self):
         """Scratch memory of this program's own, for as many threads as there are now."""
-        threads = cpu.get_num_threads()
-        if self._scratch is not None and len(self._scratch) >= threads:
-            return
-        rows = [
-            (i, kernel.scratch(kernel.dtype(args)) * kernel.dtype(args).itemsize)
-            for i, (kernel, args) in enumerate(self.launches)
-            if kernel.scratch is not None
-        ]
-        size = max((size for _, size in rows), default=0)
-        self._scratch = np.empty((threads, size), np.uint8)
-        for i, _ in rows:
-            self.table[i, HEAD] = cpu.address(self._scratch)
+        self._threads = cpu.get_num_threads()
+        size = max((words * dtype.itemsize for _, words, dtype in self._scratch), default=0)
+        self._memory = np.empty(self._threads * size, np.uint8)
+
+    def _point_to_scratch(self):
+        for i, _, _ in self._scratch:
+            self.table[i, HEAD] = cpu.address(self._memory)

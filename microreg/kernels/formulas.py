@@ -1,0 +1,190 @@
+"""Scalar formulas of the elementary functions; `lift.py` makes array kernels of them.
+
+At a kink a slope is that of the flat side, and NaN goes through everything: a comparison is written
+so that the branch which NaN takes returns NaN.
+"""
+
+import math
+
+from . import vecmath
+from ._jit import scalar
+from ._native import maximum as larger
+from ._native import minimum as smaller
+
+exp, log, tanh, sigmoid, erf = (
+    vecmath.exp,
+    vecmath.log,
+    vecmath.tanh,
+    vecmath.sigmoid,
+    vecmath.erf,
+)
+
+
+@scalar
+def add(a, b):
+    return a + b
+
+
+@scalar
+def sub(a, b):
+    return a - b
+
+
+@scalar
+def mul(a, b):
+    return a * b
+
+
+@scalar
+def div(a, b):
+    return a / b
+
+
+@scalar
+def power(a, b):
+    return a**b
+
+
+@scalar
+def neg(v):
+    return -v
+
+
+@scalar
+def absolute(v):
+    return abs(v)
+
+
+@scalar
+def sqrt(v):
+    return math.sqrt(v)
+
+
+@scalar
+def sign(v):
+    """-1, 0 or 1; NaN stays NaN."""
+    if v > type(v)(0):
+        return type(v)(1)
+    return type(v)(-1) if v < type(v)(0) else v * type(v)(0)
+
+
+@scalar
+def maximum(a, b):
+    return larger(a, b)
+
+
+@scalar
+def minimum(a, b):
+    return smaller(a, b)
+
+
+@scalar
+def share_above(a, b):
+    """The part of the gradient of max(a, b) that goes to a: 1, 0, a half at a tie; NaN takes it."""
+    if a > b or a != a:
+        return type(a)(1)
+    return type(a)(0.5) if a == b else type(a)(0)
+
+
+@scalar
+def share_below(a, b):
+    """The part of the gradient of min(a, b) that goes to a."""
+    if a < b or a != a:
+        return type(a)(1)
+    return type(a)(0.5) if a == b else type(a)(0)
+
+
+@scalar
+def at_least(a, b):
+    """1 where a >= b, else 0."""
+    return type(a)(1) if a >= b else type(a)(0)
+
+
+@scalar
+def at_most(a, b):
+    """1 where a <= b, else 0."""
+    return type(a)(1) if a <= b else type(a)(0)
+
+
+@scalar
+def same(a, b):
+    """1 where a == b or both are NaN, else 0."""
+    return type(a)(1) if a == b or (a != a and b != b) else type(a)(0)
+
+
+@scalar
+def choose(c, a, b):
+    """a where c is not 0, b elsewhere."""
+    return a if c != type(c)(0) else b
+
+
+@scalar
+def relu(v):
+    """max(v, 0), written so that NaN stays NaN."""
+    return type(v)(0) if v <= type(v)(0) else v
+
+
+@scalar
+def relu_slope(g, out):
+    """g where out > 0."""
+    return type(g)(0) if out <= type(g)(0) else g
+
+
+@scalar
+def tanh_slope(g, out):
+    """g (1 - out^2)."""
+    return g * (type(g)(1) - out * out)
+
+
+@scalar
+def sigmoid_slope(g, out):
+    """g out (1 - out)."""
+    return g * out * (type(g)(1) - out)
+
+
+@scalar
+def gelu(v):
+    """v Phi(v), Phi(v) = (1 + erf(v / sqrt 2)) / 2."""
+    return v * vecmath.normal_cdf(v)
+
+
+@scalar
+def gelu_slope(g, x):
+    """g (Phi(x) + x phi(x)), phi(x) = e^(-x^2/2) / sqrt(2 pi)."""
+    return g * vecmath.gelu_slope(x)
+
+
+@scalar
+def softplus(v):
+    """log(1 + e^v) = max(v, 0) + log(1 + e^-|v|)."""
+    return larger(v, type(v)(0)) + vecmath.log1p(exp(-abs(v)))
+
+
+@scalar
+def equal(a, b):
+    return a == b
+
+
+@scalar
+def not_equal(a, b):
+    return a != b
+
+
+@scalar
+def less(a, b):
+    return a < b
+
+
+@scalar
+def less_equal(a, b):
+    return a <= b
+
+
+@scalar
+def greater(a, b):
+    return a > b
+
+
+@scalar
+def greater_equal(a, b):
+    return a >= b

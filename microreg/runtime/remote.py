@@ -1,0 +1,122 @@
+"""Arrays whose numbers are not here: results of a step that is being recorded, or device memory.
+
+They are NumPy arrays as far as shapes, strides and views go, so the same code handles both. Any
+attempt to look at the numbers raises; what must be computed goes through `launch`, which hands it
+to the array's `home`: who owns the memory and runs kernels on it.
+"""
+
+import threading
+
+import numpy as np
+
+from ..errors import CaptureError
+
+_VIEWS = {"reshape", "transpose", "swapaxes", "squeeze", "view", "copy", "astype"}
+_VIEWS |= {"__getitem__", "__len__", "__new__", "__init__", "__getattribute__", "__setattr__"}
+_VIEWS |= {"__array_finalize__", "__class__", "__dir__", "__init_subclass__", "__subclasshook__"}
+_VIEWS |= {"__reduce__", "__reduce_ex__", "__setstate__", "__sizeof__", "__hash__", "__delattr__"}
+_VIEWS |= {"__array_priority__", "__class_getitem__", "__getstate__"}
+
+
+class Remote(np.ndarray):
+    """See the module's docstring. `home` has empty(shape, dtype), launch(kernel, args)."""
+
+    home = None
+
+    def __array_finalize__(self, source):
+        self.home = getattr(source, "home", None)
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **options):
+        self.home.refuse(ufunc.__name__)
+
+    def __array_function__(self, function, kinds, args, options):
+        self.home.refuse(function.__name__)
+
+    def __getitem__(self, key):
+        keys = key if isinstance(key, tuple) else (key,)
+        if any(isinstance(k, (np.ndarray, list)) for k in keys):
+            self.home.refuse("indexing with arrays")
+        return np.ndarray.__getitem__(self, key if isinstance(key, tuple) else (key, ...))
+
+    def reshape(self, *shape):
+        return np.ndarray.reshape(self, *shape, copy=False)
+
+    def copy(self, order="C"):
+        return self.home.copy(self)
+
+    def astype(self, dtype, copy=True):
+        return self if self.dtype == dtype and not copy else self.home.cast(self, np.dtype(dtype))
+
+    def __repr__(self):
+        return f"{type(self).__name__}(shape={self.shape}, dtype={self.dtype})"
+
+
+def _refusal(name):
+    def method(self, *args, **options):
+        self.home.refuse(name)
+
+    return method
+
+
+for _name, _value in vars(np.ndarray).items():
+    if callable(_value) and _name not in _VIEWS and _name not in vars(Remote):
+        setattr(Remote, _name, _refusal(_name))
+
+
+homes: set[object] = set()  # recordings and devices that launches may be meant for
+_thread = threading.local()
+
+
+def recorder():
+    """The recording that this thread's launches go into, or None."""
+    return getattr(_thread, "recorder", None) if homes else None
+
+
+def home_of(args):
+    """Where a launch is meant for, if not for this CPU now."""
+    recording = getattr(_thread, "recorder", None)
+    if recording is not None:
+        return recording
+    return next((x.home for x in args if isinstance(x, Remote)), None)
+
+
+class Home:
+    """Where remote arrays live. A subclass defines empty(shape, dtype) and launch(kernel, args)."""
+
+    def refuse(self, what):
+        raise CaptureError(f"{what}: the numbers are not known here")
+
+
+def empty(shape, dtype, like):
+    """An array where `like` is, not filled."""
+    return like.home.empty(shape, dtype) if isinstance(like, Remote) else np.empty(shape, dtype)
+
+
+def dense(x):
+    """x itself if it is C-contiguous, else a copy that is: what a kernel needs."""
+    return x if x.flags.c_contiguous else x.copy()
+
+
+class _Stretch:
+    """What NumPy makes an array of; `base` keeps the memory alive."""
+
+    def __init__(self, base, address, size, dtype):
+        self.base = base
+        self.__array_interface__ = {
+            "data": (address, False),
+            "shape": (size,),
+            "typestr": dtype.str,
+            "version": 3,
+        }
+
+
+def stretch(x, dims, steps):
+    """The flat memory that entries of x at these steps span, and where the first lies in it."""
+    ways = [(n - 1) * s for n, s in zip(dims, steps, strict=True)]
+    low, high = sum(min(0, way) for way in ways), sum(max(0, way) for way in ways)
+    start = x.__array_interface__["data"][0] + low * x.itemsize
+    memory = np.asarray(_Stretch(x, start, high - low + 1, x.dtype))
+    if x.__class__ is not np.ndarray:
+        memory = memory.view(type(x))
+        memory.home = x.home
+    return memory, -low
