@@ -133,14 +133,21 @@ def _arguments(builder, target, kernel, kinds, row, start, count, index, tid, nt
             meminfo=None,
         )
         values.append(array._getvalue())
-    for i, kind in enumerate(kinds[len(values) : len(values) + len(signature.scalars)]):
+    for i, spec in enumerate(signature.scalars):
         value = _word(builder, row, len(signature.arrays) + i)
-        if not isinstance(kind, types.Integer):
-            value = builder.bitcast(value, ir.DoubleType())
-            value = builder.fptrunc(value, ir.FloatType()) if kind == types.float32 else value
-        values.append(value)
+        values.append(value if spec.dtype == "int64" else _number(builder, value, kinds[len(values)]))
     reserved = {"start": start, "tid": tid, "nt": nt, "row": builder.ptrtoint(row, I64)}
     return values + [reserved[name] for name in signature.reserved]
+
+
+def _number(builder, word, kind):
+    """A scalar of the element type, from the float64 as which it lies in a row."""
+    value = builder.bitcast(word, ir.DoubleType())
+    if isinstance(kind, types.Boolean):
+        return builder.fcmp_unordered("!=", value, ir.DoubleType()(0.0))
+    if isinstance(kind, types.Integer):
+        return builder.fptosi(value, ir.IntType(kind.bitwidth))
+    return builder.fptrunc(value, ir.FloatType()) if kind == types.float32 else value
 
 
 def _call(made, kernel, entry):

@@ -1,137 +1,243 @@
-"""Elementwise kernels and their gradients against float64 NumPy."""
+"""Array kernels made of every formula in formulas.py, against NumPy in float64."""
 
+import inspect
 import math
 
 import numpy as np
 import pytest
 
-from microreg.kernels import elementwise
-from microreg.runtime import get_num_threads, launch, set_num_threads
+from microreg.kernels import formulas, lift
+from microreg.kernels._jit import SCALARS
 
-DTYPES = [np.float32, np.float64]
-RTOL = {np.float32: 1e-6, np.float64: 1e-14}
-SIZES = [0, 1, 15, 16, 17, 1000, 8191, 8192, 8193, 30_001]
-MAPS = ("relu", "exp", "log", "tanh", "sigmoid", "erf", "gelu")
-ZIPS = ("relu_backward", "tanh_backward", "sigmoid_backward", "gelu_backward")
+from .running import garbage, run
+
+TOLERANCE = {np.float32: 1e-6, np.float64: 1e-14}  # of the value, and of the largest one
+SIZES = [0, 1, 2, 15, 16, 17, 33, 1000, 8191, 8192, 8193, 30_001]
+CUBES = [
+    *[(1, 1, 1), (3, 5, 1), (1, 7, 1), (1, 1, 9), (2, 3, 4), (5, 1, 8), (4, 17, 33)],
+    *[(0, 2, 3), (2, 0, 3), (2, 3, 0), (1, 8193, 1), (8193, 2, 1), (3, 2, 5000), (700, 40, 1)],
+]
+NUMBERS = [0.7, -1.3, 3.0]
+STRANGE = [math.nan, math.inf, -math.inf, 0.0, -0.0, 1.0, -1.0, 2.5, -1e-30, 1e30]
 
 
-def _normal_cdf(x):
-    return 0.5 * np.array([math.erfc(-v * math.sqrt(0.5)) for v in x])
+def normal_cdf(x):
+    return np.vectorize(lambda v: 0.5 * math.erfc(-v * math.sqrt(0.5)), otypes=[float])(x)
 
 
-VALUE = {
-    "relu": lambda x: np.maximum(x, 0),
+def gelu_slope(g, x):
+    bell = np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+    return g * (normal_cdf(x) + np.where(bell == 0, 0.0, x * bell))
+
+
+def share(better):
+    return lambda a, b: np.where(better(a, b) | np.isnan(a), 1.0, np.where(a == b, 0.5, 0.0))
+
+
+MAPS = {
+    "neg": np.negative,
+    "absolute": np.abs,
+    "sqrt": np.sqrt,
+    "sign": np.sign,
     "exp": np.exp,
     "log": np.log,
     "tanh": np.tanh,
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
-    "erf": lambda x: np.array([math.erf(v) for v in x]),
-    "gelu": lambda x: x * _normal_cdf(x),
+    "erf": np.vectorize(math.erf, otypes=[float]),
+    "relu": lambda x: np.where(x <= 0, 0.0, x),
+    "gelu": lambda x: x * normal_cdf(x),
+    "softplus": lambda x: np.logaddexp(x, 0),
 }
-GRADIENT = {
-    "relu_backward": lambda g, out: g * (out > 0),
-    "tanh_backward": lambda g, out: g * (1 - out**2),
-    "sigmoid_backward": lambda g, out: g * out * (1 - out),
-    "gelu_backward": lambda g, x: (
-        g * (_normal_cdf(x) + x * np.exp(-0.5 * x**2) / math.sqrt(2 * math.pi))
-    ),
+PAIRS = {
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "div": np.divide,
+    "power": np.power,
+    "maximum": np.maximum,
+    "minimum": np.minimum,
+    "share_above": share(np.greater),
+    "share_below": share(np.less),
+    "at_least": lambda a, b: (a >= b) * 1.0,
+    "at_most": lambda a, b: (a <= b) * 1.0,
+    "same": lambda a, b: ((a == b) | (np.isnan(a) & np.isnan(b))) * 1.0,
+    "relu_slope": lambda g, out: np.where(out <= 0, 0.0, g),
+    "tanh_slope": lambda g, out: g * (1 - out**2),
+    "sigmoid_slope": lambda g, out: g * out * (1 - out),
+    "gelu_slope": gelu_slope,
 }
+TESTS = {
+    "equal": np.equal,
+    "not_equal": np.not_equal,
+    "less": np.less,
+    "less_equal": np.less_equal,
+    "greater": np.greater,
+    "greater_equal": np.greater_equal,
+}
+TRIPLES = {"choose": lambda c, a, b: np.where(c != 0, a, b)}
+# one rounding or none: the bits are those of NumPy in the same dtype
+EXACT = {"neg", "absolute", "sqrt", "sign", "relu", "add", "sub", "mul", "div", "maximum"}
+EXACT |= {"minimum", "share_above", "share_below", "at_least", "at_most", "same", "relu_slope"}
+POSITIVE = {"sqrt", "log", "power"}  # whose first argument is positive here
+
+REFERENCE = MAPS | PAIRS | TESTS | TRIPLES
+BINARY = [*PAIRS, *TESTS]
 
 
-@pytest.fixture
-def threads():
-    before = get_num_threads()
-    yield set_num_threads
-    set_num_threads(before)
+def kind(name):
+    return ":bool" if name in TESTS else ""
 
 
-def _inputs(name, size, dtype, seed=0):
-    rng = np.random.default_rng(seed)
-    x = rng.normal(size=size) * 2
-    return (np.abs(x) + 0.01 if name == "log" else x).astype(dtype)
+def formula(name):
+    return getattr(formulas, name)
 
 
-def _run(name, *arrays):
-    """The kernel's output; the arrays must come out as they went in."""
-    before = [a.copy() for a in arrays]
-    out = np.full_like(arrays[0], 7)
-    launch(getattr(elementwise, name), *arrays, out)
-    for array, kept in zip(arrays, before, strict=True):
-        np.testing.assert_array_equal(array, kept)
-    return out
+def draw(rng, name, *shapes, dtype):
+    """An array for each shape, with ties between them and with zeros."""
+    arrays = [np.round(rng.normal(size=shape) * 2, 1) + 0.0 for shape in shapes]
+    if name == "div":
+        arrays = [np.where(x == 0, 0.1, x) for x in arrays]
+    if name in POSITIVE:
+        arrays[0] = np.abs(arrays[0]) + 0.05
+    return [x.astype(dtype) for x in arrays]
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+def result(name, shape, dtype):
+    return garbage(shape, np.bool_ if name in TESTS else dtype)
+
+
+def agree(name, got, *args):
+    """`got` is the formula of the arguments, arrays or numbers: to the bit, or as in float64."""
+    dtype = next(x.dtype for x in args if isinstance(x, np.ndarray))
+    wider = dtype if name in EXACT | set(TESTS) else float
+    with np.errstate(all="ignore"):
+        want = REFERENCE[name](*(np.asarray(x, dtype).astype(wider) for x in args))
+    if wider is dtype:
+        np.testing.assert_array_equal(got, want.astype(got.dtype))
+    else:
+        tolerance = TOLERANCE[dtype.type]
+        largest = np.abs(want).max(initial=1.0)
+        np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance * largest)
+
+
+def test_every_formula_is_here():
+    known = {function for function, _, _ in SCALARS}
+    named = {n: f for n, f in vars(formulas).items() if callable(f) and f in known}
+    assert sorted(named) == sorted(REFERENCE)
+    arity = {n: len(inspect.signature(f).parameters) for n, f in named.items()}
+    for count, names in ((1, MAPS), (2, BINARY), (3, TRIPLES)):
+        assert {arity[name] for name in names} == {count}
+
+
 @pytest.mark.parametrize("name", MAPS)
-def test_values(name, dtype):
+def test_a_function_of_one_array(name, dtype, rng):
     for size in SIZES:
-        x = _inputs(name, size, dtype, size)
-        rtol = RTOL[dtype]
-        np.testing.assert_allclose(
-            _run(name, x), VALUE[name](x.astype(np.float64)), rtol=rtol, atol=rtol
-        )
+        (x,) = draw(rng, name, size, dtype=dtype)
+        out = result(name, size, dtype)
+        run(lift.maps(formula(name)), x, out)
+        agree(name, out, x)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", ZIPS)
-def test_gradients(name, dtype):
+@pytest.mark.parametrize("name", BINARY)
+def test_a_function_of_two_arrays(name, dtype, rng):
     for size in SIZES:
-        g, y = _inputs(name, size, dtype, 1), _inputs(name, size, dtype, 2)
-        y = np.tanh(y) if name == "tanh_backward" else y
-        want = GRADIENT[name](g.astype(np.float64), y.astype(np.float64))
-        np.testing.assert_allclose(_run(name, g, y), want, rtol=RTOL[dtype], atol=4 * RTOL[dtype])
+        arrays = draw(rng, name, size, size, dtype=dtype)
+        out = result(name, size, dtype)
+        run(lift.pairs(formula(name), kind(name)), *arrays, out)
+        agree(name, out, *arrays)
 
 
-@pytest.mark.parametrize("forward", ["relu", "tanh", "sigmoid", "gelu"])
-def test_gradients_are_those_of_the_values(forward):
-    """Against central differences, with a random cotangent."""
-    x, g, h = _inputs(forward, 300, np.float64, 4), _inputs(forward, 300, np.float64, 5), 1e-6
-    x = x[np.abs(x) > 1e-4]
-    g = g[: x.size]
-    kept = x if forward == "gelu" else _run(forward, x)
-    want = g * (_run(forward, x + h) - _run(forward, x - h)) / (2 * h)
-    np.testing.assert_allclose(_run(f"{forward}_backward", g, kept), want, rtol=1e-7, atol=1e-9)
+@pytest.mark.parametrize("flipped", [False, True])
+@pytest.mark.parametrize("name", BINARY)
+def test_a_function_of_an_array_and_a_number(name, flipped, dtype, rng):
+    kernel = lift.numbers(formula(name), flipped, kind(name))
+    for number in NUMBERS:
+        for size in SIZES:
+            (x,) = draw(rng, "" if flipped and name == "power" else name, size, dtype=dtype)
+            s = abs(number) if flipped and name == "power" else number
+            out = result(name, size, dtype)
+            run(kernel, x, out, s)
+            agree(name, out, *((s, x) if flipped else (x, s)))
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("flipped", [False, True])
+@pytest.mark.parametrize("name", BINARY)
+def test_a_function_of_an_array_and_a_middle_axis(name, flipped, dtype, rng):
+    kernel = lift.middles(formula(name), flipped, kind(name))
+    for shape in CUBES:
+        shapes = [(1, shape[1], 1), shape] if flipped else [shape, (1, shape[1], 1)]
+        arrays = draw(rng, name, *shapes, dtype=dtype)
+        out = result(name, shape, dtype)
+        whole, part = arrays[::-1] if flipped else arrays
+        run(kernel, whole, part.reshape(-1), out)
+        agree(name, out, *arrays)
+
+
+@pytest.mark.parametrize("name", TRIPLES)
+def test_a_function_of_three_arrays(name, dtype, rng):
+    for size in SIZES:
+        arrays = draw(rng, name, size, size, size, dtype=dtype)
+        out = result(name, size, dtype)
+        run(lift.triples(formula(name)), *arrays, out)
+        np.testing.assert_array_equal(out, REFERENCE[name](*arrays))
+
+
+@pytest.mark.parametrize("name", REFERENCE)
+def test_what_is_not_finite_is_as_in_numpy(name, dtype):
+    count = len(inspect.signature(formula(name)).parameters)
+    arrays = [grid.ravel() for grid in np.meshgrid(*[np.array(STRANGE, dtype)] * count)]
+    if name == "gelu_slope":  # of an infinite x: inf * 0 in the formula, 0 or 1 in the limit
+        arrays = [x[np.abs(arrays[1]) < np.inf] for x in arrays]
+    out = result(name, arrays[0].size, dtype)
+    made = {1: lift.maps, 2: lift.pairs, 3: lift.triples}[count]
+    run(made(formula(name), *[kind(name)] * (name in TESTS)), *arrays, out)
+    with np.errstate(all="ignore"):
+        want = REFERENCE[name](*arrays).astype(dtype)
+    np.testing.assert_allclose(out, want, rtol=4 * TOLERANCE[dtype], atol=TOLERANCE[dtype])
+
+
 @pytest.mark.parametrize("name", MAPS)
-def test_nan_survives(name, dtype):
-    x = np.ones(100, dtype)
-    x[[0, 17, 99]] = np.nan
-    assert np.flatnonzero(np.isnan(_run(name, x))).tolist() == [0, 17, 99]
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", ZIPS)
-def test_nan_survives_in_gradients(name, dtype):
-    g = np.ones(100, dtype)
-    g[17] = np.nan
-    assert np.isnan(_run(name, g, np.full_like(g, 0.25))[17])
-    assert np.isnan(_run(name, np.ones_like(g), g)[17]) or name == "relu_backward"
-
-
-def test_relu_at_its_edges():
-    x = np.array([-np.inf, -1.0, -0.0, 0.0, 5e-324, np.inf])
-    out = _run("relu", x)
-    assert out.tolist() == [0, 0, 0, 0, 5e-324, np.inf]
-    assert _run("relu_backward", np.full(6, 3.0), out).tolist() == [0, 0, 0, 0, 3, 3]
-
-
-@pytest.mark.parametrize("name", MAPS)
-def test_same_bits_for_any_number_of_threads(name, threads, monkeypatch):
-    monkeypatch.setattr(getattr(elementwise, name), "grain", 1)
-    x = _inputs(name, 50_001, np.float32)
-    results = []
-    for count in (1, 2, 4):
-        threads(count)
-        results.append(_run(name, x).tobytes())
-    assert len(set(results)) == 1
-
-
-@pytest.mark.parametrize("name", MAPS)
-def test_a_value_does_not_depend_on_its_place(name):
+def test_a_value_does_not_depend_on_its_place(name, dtype, rng):
     """The end of an array, where fewer lanes are left, has the same bits as the middle."""
-    x = _inputs(name, 45, np.float32)
-    whole = _run(name, x)
+    kernel, (x,) = lift.maps(formula(name)), draw(rng, name, 45, dtype=dtype)
+    whole = garbage(x.shape, dtype)
+    run(kernel, x, whole)
     for size in (1, 2, 3, 7, 31, 44):
-        np.testing.assert_array_equal(_run(name, x[:size].copy()), whole[:size])
+        part = garbage(size, dtype)
+        run(kernel, x[:size].copy(), part)
+        np.testing.assert_array_equal(part, whole[:size])
+
+
+@pytest.mark.parametrize("name", ["relu", "tanh", "sigmoid", "gelu"])
+def test_a_slope_is_that_of_the_value(name, rng):
+    """Against central differences, with a random cotangent."""
+    x, g, h = rng.normal(size=300) * 2, rng.normal(size=300), 1e-6
+
+    def value(x):
+        out = np.empty_like(x)
+        run(lift.maps(formula(name)), x, out)
+        return out
+
+    dx = np.empty_like(x)
+    saved = x if name == "gelu" else value(x)
+    run(lift.pairs(formula(f"{name}_slope")), g, saved, dx)
+    want = g * (value(x + h) - value(x - h)) / (2 * h)
+    np.testing.assert_allclose(dx, want, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("integer", [np.int64, np.int16, np.bool_])
+@pytest.mark.parametrize("name", ["add", "sub", "mul", *TESTS])
+def test_integers_beside_integers(name, integer, rng):
+    """Labels, counters and masks are added up and compared inside a step, too."""
+    a, b = (rng.integers(-3, 4, 50).astype(integer) for _ in range(2))
+    out = result(name, 50, integer)
+    if name not in TESTS and integer == np.bool_:
+        a, b, out = a.astype(int), b.astype(int), out.astype(int)
+    run(lift.pairs(formula(name), kind(name)), a, b, out)
+    np.testing.assert_array_equal(out, REFERENCE[name](a, b))
+    for number in (-2, 0, 1, 3):
+        for flipped in (False, True):
+            run(lift.numbers(formula(name), flipped, kind(name)), a, out, number)
+            s = a.dtype.type(number)
+            want = REFERENCE[name](s, a) if flipped else REFERENCE[name](a, s)
+            np.testing.assert_array_equal(out, want)
