@@ -8,6 +8,7 @@ import microreg.nn.functional as F
 import numpy as _np
 
 from . import functional, nn, optim, penalties
+from .capture import compile
 from .creation import (
     arange,
     eye,
@@ -26,7 +27,7 @@ from .creation import (
     zeros_like,
 )
 from .dtypes import get_default_dtype, set_default_dtype
-from .errors import DeviceError, DTypeError, GradcheckError, GraphError, ShapeError
+from .errors import CaptureError, DeviceError, DTypeError, GradcheckError, GraphError, ShapeError
 from .functional import cat, maximum, minimum, relu, sigmoid, softmax, stack, tanh, where
 from .grad_mode import enable_grad, is_grad_enabled, no_grad
 from .gradcheck import gradcheck, proxcheck
@@ -44,6 +45,7 @@ int64, bool = _np.dtype(_np.int64), _np.dtype(_np.bool_)
 
 __all__ = [
     "Callback",
+    "CaptureError",
     "DTypeError",
     "DeviceError",
     "EarlyStopping",
@@ -57,6 +59,7 @@ __all__ = [
     "attach",
     "bool",
     "cat",
+    "compile",
     "enable_grad",
     "evaluate",
     "eye",

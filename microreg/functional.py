@@ -6,6 +6,7 @@
 import numpy as np
 
 from .errors import DTypeError, ShapeError
+from .kernels.random import counters
 from .ops import activation, arithmetic, conv, loss, normalization, shape
 from .ops import dropout as dropout_ops
 from .ops import linear as products
@@ -155,8 +156,10 @@ def dropout(input, p=0.5, training=True):
         raise ValueError(f"dropout(p={p}): expected a probability from 0 to 1")
     if not training or p == 0.0:
         return x
-    attrs = {"p": float(p), "state": take(x.data.size)}
-    return Tensor.record(dropout_ops.dropout, _alike("dropout", x), attrs)
+    attrs = {"shape": x.shape, "p": float(p), "state": take(counters(x.data.size))}
+    mask = Tensor.record(dropout_ops.keep_mask, (), attrs)
+    (x,) = _alike("dropout", x)
+    return Tensor.record(dropout_ops.apply_mask, (x, mask), {"p": float(p)})
 
 
 def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):

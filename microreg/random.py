@@ -25,15 +25,15 @@ def manual_seed(seed):
     state[:] = seed, 0
 
 
-def take(numbers):
-    """A copy of the state, for a kernel that draws `numbers` numbers; the state moves past them."""
+def take(counters):
+    """A copy of the state, for a kernel that uses so many counters; the state moves past them."""
     recording = recorder()
     if recording is not None:
         taken = recording.empty(state.shape, state.dtype)
-        recording.launch(kernels.take, (state, taken, numbers))
+        recording.launch(kernels.take, (state, taken, counters))
         return taken
     taken = state.copy()
-    state[1] += -(-numbers // 4)  # a counter gives four
+    state[1] += counters
     return taken
 
 
@@ -41,7 +41,7 @@ def generator():
     """A NumPy Generator for draws made in Python; each call gives another part of the stream."""
     if recorder() is not None:
         recorder().refuse("random numbers drawn in Python")
-    seed, used = (int(word) for word in take(4))
+    seed, used = (int(word) for word in take(1))
     return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, used, 1]))
 
 

@@ -15,7 +15,8 @@ from .errors import DTypeError, GraphError, ShapeError
 from .grad_mode import enable_grad, mode, no_grad
 from .methods import Methods
 from .ops._op import Op
-from .runtime.remote import home_of, homes
+from .runtime.remote import home_of, homes, recorder
+from .runtime.strided import overwrite
 
 _order = itertools.count()
 
@@ -90,6 +91,7 @@ class Tensor(Methods):
                 arrays.append(x)
                 needs.append(False)
         if homes and (home := home_of(arrays)) is not None:
+            home.note_tensors(inputs)
             out = home.apply(op, arrays, attrs)
         else:
             out = op.forward(*arrays, **attrs)
@@ -157,7 +159,10 @@ class Tensor(Methods):
         """
         g = self._seed(gradient)
         keep = create_graph if retain_graph is None else retain_graph
+        recording = recorder()
         for leaf, dx in _sweep([self], [g], keep, create_graph):
+            if recording is not None:
+                recording.leaves.setdefault(id(leaf), (leaf, leaf.grad))
             leaf.grad = dx if leaf.grad is None else leaf.grad + dx
 
     def _seed(self, gradient):
@@ -172,7 +177,7 @@ class Tensor(Methods):
                     f"backward: expected a single number or a gradient argument, got a tensor of "
                     f"shape {self.shape}; call .sum() or .mean() first"
                 )
-            return Tensor._made(np.ones_like(self.data), None)
+            return Tensor._made(np.ones(self.shape, self.dtype), None)
         gradient = gradient if isinstance(gradient, Tensor) else Tensor(gradient)
         if gradient.shape != self.shape:
             raise ShapeError(f"backward: gradient: expected {self.shape}, got {gradient.shape}")
@@ -202,7 +207,7 @@ class Tensor(Methods):
         array = as_array(source.data if isinstance(source, Tensor) else source)
         if array.shape != self.shape:
             raise ShapeError(f"copy_: expected shape {self.shape}, got {array.shape}")
-        self.data[...] = array
+        overwrite(self.data, array)
         return self
 
     def __array__(self, dtype=None, copy=None):
@@ -293,10 +298,12 @@ def _sweep(outputs, seeds, keep, create_graph, wanted=None, stop=False):
     barred = targets if stop else ()
     nodes = _reachable(outputs, barred)
     pending, arrived = {}, {}
+    recording = recorder()
+    tensors = create_graph or recording is not None  # or arrays alone, which is faster
 
     def deliver(x, dx):
         if dx.dtype != x.data.dtype:
-            dx = dx.to(x.data.dtype) if create_graph else dx.astype(x.data.dtype)
+            dx = dx.to(x.data.dtype) if tensors else dx.astype(x.data.dtype)
         if x._node is not None and id(x) not in barred:
             held = pending.get(x._node)
             pending[x._node] = dx if held is None else held + dx
@@ -306,18 +313,22 @@ def _sweep(outputs, seeds, keep, create_graph, wanted=None, stop=False):
 
     with enable_grad() if create_graph else no_grad():
         for y, g in zip(outputs, seeds, strict=True):
-            deliver(y, g if create_graph else g.data)
+            deliver(y, g if tensors else g.data)
         for node in nodes:
             g = pending.pop(node, None)
             if g is None:
                 continue
-            gradients = _vjp(node, g, create_graph)
+            if recording is not None:
+                recording.line = recording.line_of(node.out)
+            gradients = _vjp(node, g, create_graph, tensors)
             for (x, needed), dx in zip(_needed(node), gradients, strict=False):
                 if needed and dx is not None:
                     deliver(x, dx)
             if not keep:
                 node.free()
-    if create_graph:
+    if recording is not None:
+        recording.line = None
+    if tensors:
         return list(arrived.values())
     return _owned(list(arrived.values()), {id(g.data) for g in seeds})
 
@@ -334,12 +345,12 @@ def _owned(pairs, taken):
     return out
 
 
-def _vjp(node, g, create_graph):
+def _vjp(node, g, create_graph, tensors):
     """The gradients of a node's inputs."""
     op = node.op
     if create_graph and op.reference is not None:
         return _through_reference(node, g)
-    seen = Traced(node) if create_graph else node
+    seen = Traced(node) if tensors else node
     if isinstance(op.vjp, tuple):
         return [
             rule(g, seen) if needed else None

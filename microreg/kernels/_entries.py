@@ -37,9 +37,9 @@ def _entry(made, kernel, kinds, body, target):
     row, tid, nt = function.args
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     if kernel.far is not None:
-        work = I64(1)
-        for dim, _, _ in kernel.signature.dims:
-            work = builder.mul(work, _word(builder, row, kernel.signature.slot(dim)))
+        work, first = I64(1), kernel.n_arrays + len(kernel.signature.scalars)
+        for i in kernel.counted:
+            work = builder.mul(work, _word(builder, row, first + i))
         far = builder.icmp_signed(">=", work, I64(kernel.far))
 
     def run(start, count, index):
@@ -135,7 +135,9 @@ def _arguments(builder, target, kernel, kinds, row, start, count, index, tid, nt
         values.append(array._getvalue())
     for i, spec in enumerate(signature.scalars):
         value = _word(builder, row, len(signature.arrays) + i)
-        values.append(value if spec.dtype == "int64" else _number(builder, value, kinds[len(values)]))
+        values.append(
+            value if spec.dtype == "int64" else _number(builder, value, kinds[len(values)])
+        )
     reserved = {"start": start, "tid": tid, "nt": nt, "row": builder.ptrtoint(row, I64)}
     return values + [reserved[name] for name in signature.reserved]
 
@@ -177,8 +179,8 @@ def _call(made, kernel, entry):
     for i, axis in kernel.sizes:
         sizes.append(_word(builder, builder.inttoptr(field(arrays[i], 16), WORD), axis))
     work = I64(1)
-    for size in sizes[kernel.uncounted :]:
-        work = builder.mul(work, size)
+    for i in kernel.counted:
+        work = builder.mul(work, sizes[i])
     with builder.if_then(builder.icmp_signed(">=", work, I64(kernel.grain)), likely=False):
         give(objects[0])
     words = [field(array, 0) for array in arrays]

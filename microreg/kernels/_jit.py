@@ -69,7 +69,10 @@ def kernel(signature, split=None, block=BLOCK, grain=GRAIN, **options):
     block : int
         Elements per block.
     grain : int
-        The product of all dimensions below which one thread runs; those of `scratch` not counted.
+        The work below which one thread runs.
+    counts : tuple of str, optional
+        The dimensions whose product is the work; if left out, those of the arrays that are split,
+        or all but those of `scratch`.
     needs : tuple
         What the function calls beside formulas: kernels (see `_native.invoke`) and other things
         with a method `link(dtype)`.
@@ -100,7 +103,17 @@ class Kernel:
     """A declared kernel. `entry(dtype)` is the address of its machine code."""
 
     def __init__(
-        self, function, signature, split, block, grain, key="", needs=(), scratch=None, far=None
+        self,
+        function,
+        signature,
+        split,
+        block,
+        grain,
+        key="",
+        needs=(),
+        scratch=None,
+        far=None,
+        counts=None,
     ):
         self.name = function.__name__
         self.function, self.signature = function, Signature(signature)
@@ -115,13 +128,15 @@ class Kernel:
         arrays = self.signature.arrays
         self.n_arrays = len(arrays)
         self.sizes = [(i, axis) for _, i, axis in self.signature.dims]
-        self.uncounted = sum(arrays[i].name == "scratch" for i, _ in self.sizes)
+        self.counted = self._counted(counts)
         given = arrays[scratch is not None :]
         self.typed = next((i for i, a in enumerate(given) if a.dtype == ELEMENT), None)
         kinds = ["q" if s.dtype == "int64" else "d" for s in self.signature.scalars]
         self.pack = struct.Struct(
             "=qq" + "q" * self.n_arrays + "".join(kinds) + "q" * len(self.sizes)
         ).pack
+        self.formula = None  # the scalar formula that an elementwise kernel maps, see `lift.py`
+        self.fuses = {}  # formulas it can apply to its result at once, see `runtime/plan.py`
         self.calls = _Calls(self)
         self._entries, self._engines = {}, {}
 
@@ -165,8 +180,18 @@ class Kernel:
         return [args[i].shape[axis] for i, axis in self.sizes]
 
     def work(self, args):
-        """The product of all dimensions but those of scratch, in units of GRAIN / grain."""
-        return math.prod(self.measure(args)[self.uncounted :]) * GRAIN // self.grain
+        """The work of a launch, in units of GRAIN / grain."""
+        sizes = self.measure(args)
+        return math.prod(sizes[i] for i in self.counted) * GRAIN // self.grain
+
+    def _counted(self, counts):
+        """Which of `sizes` make up the work."""
+        dims = [dim for dim, _, _ in self.signature.dims]
+        if counts is None:
+            arrays = [a for a in self.signature.arrays if a.name != "scratch"]
+            split = [a for a in arrays if a.dims and a.dims[0] == self.split]
+            counts = {dim for a in split or arrays for dim in a.dims}
+        return [i for i, dim in enumerate(dims) if dim in counts]
 
     def check(self, args):
         """Raise where an argument is not what the signature says: a wrong one would be a crash.

@@ -22,6 +22,7 @@ from ._jit import kernel, scalar
 from ._native import flatten, values
 from ._simd import tile, tile_shape
 from .formulas import relu
+from .matmul import with_relu
 from .norm import fast
 
 H, W, C, OUT_H, OUT_W, O, KH, KW, SH, SW, PH, PW, DH, DW, GROUPS = range(15)  # noqa: E741
@@ -34,7 +35,13 @@ def padded_words(args):
     return int((g[H] + 2 * g[PH]) * (g[W] + 2 * g[PW]) * g[C])
 
 
-HOW = {"split": "n", "block": 1, "needs": (_simd,), "scratch": padded_words, "grain": 1 << 15}
+HOW = {
+    "split": "n",
+    "block": 1,
+    "needs": (_simd,),
+    "scratch": padded_words,
+    "grain": 1 << 22,  # multiply-adds, as in `matmul.py`
+}
 
 
 @scalar
@@ -74,6 +81,7 @@ def _finish(line, bias, ending):
 @kernel(
     f"scratch[threads,words] x[n,m] weight[k,cols] bias[o] {GEOMETRY} -> out[n,q]; "
     "ending:int64 tid",
+    counts=("n", "q", "k"),
     **HOW,
 )
 def conv2d(scratch, x, weight, bias, geometry, out, ending, tid):
@@ -114,8 +122,12 @@ def conv2d(scratch, x, weight, bias, geometry, out, ending, tid):
                 _finish(target[y * out_w * o : (y + 1) * out_w * o], bias, ending)
 
 
+conv2d.fuses = {relu: with_relu}
+
+
 @kernel(
     f"scratch[threads,words] x[n,m] g[n,q] {GEOMETRY} -> partial[blocks,k,cols]; tid",
+    counts=("n", "q", "k"),
     **(HOW | {"block": 1 << 17}),
 )
 def conv2d_weight(scratch, x, g, geometry, partial, tid):
@@ -159,7 +171,8 @@ def conv2d_weight(scratch, x, g, geometry, partial, tid):
 def max_pool2d(x, geometry, out, place):
     """The largest entry under each window and which one it is, u * kw + v; the first at a tie.
 
-    NaN counts as larger than everything. Places outside the image are left out.
+    NaN counts as larger than everything. Places outside the image are left out; a window that lies
+    outside as a whole gives -inf, from nowhere.
     """
     h, w, _, out_h, out_w, _, kh, kw, sh, sw, ph, pw, dh, dw, _ = values(geometry, 15)
     for image in range(x.shape[0]):
@@ -174,6 +187,10 @@ def max_pool2d(x, geometry, out, place):
                         if 0 <= y < h and 0 <= z < w:
                             _larger(x[image, y, z], best, where, u * kw + v, fresh)
                             fresh = 0
+                if fresh == 1:
+                    for k in range(best.size):
+                        best[k] = -np.inf
+                        where[k] = -1
 
 
 @fast

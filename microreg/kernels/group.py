@@ -20,7 +20,7 @@ NEWTON = 60  # iterations at most; a handful suffice
 TINY = 1e-300  # a norm to start from, so that 0 / (0 + norm) is 0 where a step is 0
 
 
-@kernel(_SIGNATURE, split="g", block=64)
+@kernel(_SIGNATURE, split="g", block=64, counts=("n",))
 def group_lasso(params, steps, order, starts, sizes, weights, w):
     """omega(u) = lam * weight * ||u||; params: lam, quadratic. Zero if ||v / s|| <= lam * weight.
 
@@ -69,7 +69,7 @@ def group_lasso(params, steps, order, starts, sizes, weights, w):
                 w[i] = float(w[i]) * c * (r / (r + s * c * lam))
 
 
-@kernel(_SIGNATURE, split="g", block=64)
+@kernel(_SIGNATURE, split="g", block=64, counts=("n",))
 def max_norm(params, steps, order, starts, sizes, weights, w):
     """||u|| <= limit: unchanged inside, else t solves sum_i (v_i / (1 + s_i t))^2 = limit^2.
 

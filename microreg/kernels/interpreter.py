@@ -8,11 +8,12 @@ from ._jit import kernel
 from ._native import add, address, call, call_plain, exchange, load, pause
 
 LINE = 8  # int64 words in a cache line
-JOB, ARRIVED, BASE, TABLE, ROWS, WIDTH, WORDS, YIELD, SPINS, LATE, WAKE = (
-    LINE * i for i in range(11)
+JOB, ARRIVED, BASE, TABLE, ROWS, WIDTH, WORDS, STEPS, STOP, YIELD, SPINS, LATE, WAKE = (
+    LINE * i for i in range(13)
 )
-SLEEPING = 11 * LINE  # from here on two lines for each thread: asleep?, [last job seen, row]
+SLEEPING = 13 * LINE  # from here on two lines for each thread: asleep?, [last job seen, row]
 HEAD = 2  # words of a row before its arguments
+FREE, STOPS = 1, 2  # flags of a row: no barrier behind it; the run ends behind it if asked to
 
 
 def control_words(threads):
@@ -20,31 +21,49 @@ def control_words(threads):
     return SLEEPING + 2 * LINE * threads
 
 
-@kernel("table:int64[rows,width]", split="threads")
-def run_serial(table):
-    """Run a whole table on the calling thread."""
-    for i in range(table.shape[0]):
-        call(table[i, 0], address(table) + 8 * (i * table.shape[1] + HEAD), 0, 1)
+@kernel("table:int64[rows,width] stop:int64[1]; steps:int64", split="threads")
+def run_serial(table, stop, steps):
+    """Run a whole table so many times on the calling thread."""
+    rows, width = table.shape
+    for _ in range(steps):
+        row = address(table)
+        for _ in range(rows):
+            call(load(row), row + 8 * HEAD, 0, 1)
+            if load(row + 8) & STOPS and load(address(stop)) != 0:
+                return
+            row += 8 * width
 
 
 @kernel("table:int64[rows,width] -> control:int64[words]; tid nt", split="threads")
 def run_team(table, control, tid, nt):
-    """Run this thread's part of every row; a barrier after each."""
+    """Run this thread's part of every row; a barrier after each that is not marked as free of it.
+
+    `control` says how many times the table is run, and where the word lies that ends it early.
+    """
     place = address(control)
-    limit = control[SPINS]
+    limit, stop = control[SPINS], control[STOP]
     target = control[BASE]
-    for i in range(table.shape[0]):
-        call(table[i, 0], address(table) + 8 * (i * table.shape[1] + HEAD), tid, nt)
-        target += nt
-        add(place + 8 * ARRIVED, 1)
-        spins = 0
-        while load(place + 8 * ARRIVED) < target:
-            pause()
-            spins += 1
-            if spins > limit:  # the others are not running: give the core away
-                if tid == 0:
-                    control[LATE] += 1
-                call_plain(control[YIELD])
+    rows, width = table.shape
+    for _ in range(control[STEPS]):
+        row = address(table)
+        for _ in range(rows):
+            call(load(row), row + 8 * HEAD, tid, nt)
+            flags = load(row + 8)
+            row += 8 * width
+            if flags & FREE:
+                continue
+            target += nt
+            add(place + 8 * ARRIVED, 1)
+            spins = 0
+            while load(place + 8 * ARRIVED) < target:
+                pause()
+                spins += 1
+                if spins > limit:  # the others are not running: give the core away
+                    if tid == 0:
+                        control[LATE] += 1
+                    call_plain(control[YIELD])
+            if flags & STOPS and load(stop) != 0:
+                return
 
 
 @kernel("-> control:int64[words]; threads:int64", split="threads")

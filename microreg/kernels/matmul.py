@@ -9,9 +9,10 @@
 They only say how a and b lie in memory; the work is done by `_gemm.py`. With k = 0 the sums are 0.
 """
 
-from ._gemm import NO_BIAS, gemm, scratch_words
+from ._gemm import BIAS, BIAS_RELU, NO_BIAS, gemm, scratch_words
 from ._jit import kernel
 from ._native import invoke
+from .formulas import relu
 
 __all__ = [
     "batch_matmul_nn",
@@ -73,6 +74,15 @@ def linear(scratch, x, weight, bias, out, activation, tid, nt):
     words = scratch[tid]
     args = (x, weight, bias, out, words, m, k, n, k, 1, 1, activation)
     invoke(gemm, args, tid, nt)
+
+
+def with_relu(args):
+    """The arguments of a kernel that ends with a bias, ending with max(0, .) too."""
+    *arrays, ending = args
+    return (*arrays, BIAS_RELU) if ending == BIAS else None
+
+
+linear.fuses = {relu: with_relu}
 
 
 @kernel("scratch[threads,words] a[batch,m,k] b[batch,k,n] -> out[batch,m,n]; tid nt", **HOW)

@@ -1,8 +1,9 @@
 """Random numbers from a counter: Philox4x32-10, and what is drawn with it.
 
-Number i of a stream is lane i % 4 of philox(counter = offset + i // 4, key = seed), so it depends
-on nothing but the state and its place: the bits are the same for any blocks and threads, and a
-mask can be drawn again in the backward pass. `state` is [seed, offset].
+A stream is cut into groups of 64 numbers. Number 16 k + j of group b is word k of philox(counter =
+offset + 16 b + j, key = seed): sixteen counters side by side fill a vector register, and each word
+of the result is sixteen neighbours. A number depends on nothing but the state and its place, so the
+bits are the same for any blocks and threads. `state` is [seed, offset].
 
 References
 ----------
@@ -13,18 +14,18 @@ import numpy as np
 
 from ._jit import kernel, scalar
 
+GROUP, LANES = 64, 16  # numbers in a group, counters that make one
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _W0, _W1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
-_LOW = np.uint64(0xFFFFFFFF)
-_32 = np.uint64(32)
+_LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 
 @scalar
 def philox(c0, c1, c2, c3, k0, k1):
-    """Ten rounds on four counter words and two key words (uint64 holding 32 bits each)."""
+    """Ten rounds on four counter words and two key words (uint64 that hold 32 bits each)."""
     for _ in range(10):
         p0, p1 = c0 * _M0, c2 * _M1
-        c0, c1, c2, c3 = (p1 >> _32) ^ c1 ^ k0, p1 & _LOW, (p0 >> _32) ^ c3 ^ k1, p0 & _LOW
+        c0, c1, c2, c3 = (p1 >> _HALF) ^ c1 ^ k0, p1 & _LOW, (p0 >> _HALF) ^ c3 ^ k1, p0 & _LOW
         k0, k1 = (k0 + _W0) & _LOW, (k1 + _W1) & _LOW
     return c0, c1, c2, c3
 
@@ -32,33 +33,86 @@ def philox(c0, c1, c2, c3, k0, k1):
 @scalar
 def draw(seed, counter):
     """The four 32-bit numbers of one counter of the stream `seed`."""
-    return philox(
-        counter & _LOW, counter >> _32, np.uint64(0), np.uint64(0), seed & _LOW, seed >> _32
-    )
+    zero = np.uint64(0)
+    return philox(counter & _LOW, counter >> _HALF, zero, zero, seed & _LOW, seed >> _HALF)
 
 
-@kernel("x[n] state:int64[2] -> out[n]; p start", split="n")
-def dropout(x, state, out, p, start):
-    """out[i] = 0 with probability p, else x[i] / (1 - p); number i decides."""
-    seed, offset = np.uint64(state[0]), np.uint64(state[1]) + np.uint64(start // 4)
-    limit = np.uint64(float(p) * 4294967296.0)
-    scale = type(p)(1) / (type(p)(1) - p) if p < type(p)(1) else type(p)(0)
-    n = x.size
-    for q in range((n + 3) // 4):
-        numbers = draw(seed, offset + np.uint64(q))
-        i = 4 * q
-        out[i] = x[i] * (scale if numbers[0] >= limit else type(p)(0))
-        if i + 1 < n:
-            out[i + 1] = x[i + 1] * (scale if numbers[1] >= limit else type(p)(0))
-        if i + 2 < n:
-            out[i + 2] = x[i + 2] * (scale if numbers[2] >= limit else type(p)(0))
-        if i + 3 < n:
-            out[i + 3] = x[i + 3] * (scale if numbers[3] >= limit else type(p)(0))
+def counters(numbers):
+    """How many counters so many numbers use up."""
+    return -(-numbers // GROUP) * LANES
 
 
-@kernel("-> state:int64[2] taken:int64[2]; numbers:int64")
-def take(state, taken, numbers):
-    """taken = state; the state moves past so many numbers."""
+@kernel("state:int64[2] -> bits:uint32[n]; start", split="n")
+def draw_bits(state, bits, start):
+    """bits[i] = number i of the stream."""
+    seed, offset = np.uint64(state[0]), np.uint64(state[1]) + np.uint64(start // GROUP * LANES)
+    for group in range(bits.size // GROUP):
+        part = bits[group * GROUP : (group + 1) * GROUP]
+        for j in range(LANES):
+            words = draw(seed, offset + np.uint64(group * LANES + j))
+            part[j] = words[0]
+            part[LANES + j] = words[1]
+            part[2 * LANES + j] = words[2]
+            part[3 * LANES + j] = words[3]
+    done = bits.size // GROUP * GROUP
+    rest = bits[done:]
+    for j in range(min(LANES, rest.size)):
+        words = draw(seed, offset + np.uint64(done // GROUP * LANES + j))
+        for k in range(4):
+            if k * LANES + j < rest.size:
+                rest[k * LANES + j] = words[k]
+
+
+@kernel("state:int64[2] -> mask:uint8[n]; p:float64 start", split="n")
+def keep_mask(state, mask, p, start):
+    """mask[i] = 0 with probability p, else 1: whether number i is at least p * 2^32."""
+    seed, offset = np.uint64(state[0]), np.uint64(state[1]) + np.uint64(start // GROUP * LANES)
+    limit = np.uint64(p * 4294967296.0)
+    for group in range(mask.size // GROUP):
+        part = mask[group * GROUP : (group + 1) * GROUP]
+        for j in range(LANES):
+            words = draw(seed, offset + np.uint64(group * LANES + j))
+            part[j] = words[0] >= limit
+            part[LANES + j] = words[1] >= limit
+            part[2 * LANES + j] = words[2] >= limit
+            part[3 * LANES + j] = words[3] >= limit
+    done = mask.size // GROUP * GROUP
+    rest = mask[done:]
+    for j in range(min(LANES, rest.size)):
+        words = draw(seed, offset + np.uint64(done // GROUP * LANES + j))
+        for k in range(4):
+            if k * LANES + j < rest.size:
+                rest[k * LANES + j] = words[k] >= limit
+
+
+@kernel("x[n] mask:uint8[n] -> out[n]; scale", split="n")
+def apply_mask(x, mask, out, scale):
+    """out[i] = x[i] * scale where the mask is on, else 0."""
+    for i in range(x.size):
+        out[i] = x[i] * (scale if mask[i] != 0 else type(scale)(0))
+
+
+@kernel("-> state:int64[2] taken:int64[2]; counters:int64")
+def take(state, taken, counters):
+    """taken = state; the state moves past so many counters."""
     taken[0] = state[0]
     taken[1] = state[1]
-    state[1] += (numbers + 3) // 4
+    state[1] += counters
+
+
+@kernel("state:int64[2] -> order:int64[n]")
+def shuffle(state, order):
+    """order = a random permutation of 0, ..., n - 1 (Fisher and Yates; Durstenfeld 1964)."""
+    seed, offset = np.uint64(state[0]), np.uint64(state[1])
+    n = order.size
+    for i in range(n):
+        order[i] = i
+    for q in range((n + 3) // 4):
+        words = draw(seed, offset + np.uint64(q))
+        for k in range(4):
+            i = n - 1 - (4 * q + k)
+            if i > 0:
+                j = np.int64((words[k] * np.uint64(i + 1)) >> _HALF)
+                kept = order[i]
+                order[i] = order[j]
+                order[j] = kept

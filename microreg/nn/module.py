@@ -7,6 +7,7 @@ import numpy as np
 from ..dtypes import FLOAT32, FLOAT64, as_array
 from ..errors import DTypeError
 from ..grad_mode import no_grad
+from ..runtime.remote import homes, recorder
 from ..tensor import Tensor
 
 
@@ -73,6 +74,8 @@ class Module:
         object.__delattr__(self, name)
 
     def __call__(self, *args, **kwargs):
+        if homes and (recording := recorder()) is not None:
+            recording.modules[id(self)] = self, self.training
         return self.forward(*args, **kwargs)
 
     def forward(self, *args, **kwargs):

@@ -5,9 +5,10 @@ import math
 import numpy as np
 
 from ..errors import ShapeError
-from ..kernels import formulas, lift, move
+from ..kernels import formulas, lift
 from ..runtime import launch
-from ..runtime.remote import dense, empty, stretch
+from ..runtime.remote import dense, empty
+from ..runtime.strided import expand, filled
 from ._op import as_float, flat
 
 
@@ -111,43 +112,3 @@ def choose(condition, a, b, shape, dtype, like):
     out = empty(shape, dtype, like)
     launch(lift.triples(formulas.choose), *full, out.reshape(-1))
     return out
-
-
-def filled(shape, dtype, value, like):
-    """An array full of one number."""
-    out = empty(shape, dtype, like)
-    number = value if out.dtype.kind in "iu" else float(value)
-    launch(move.fill, out.reshape(-1), number)
-    return out
-
-
-def expand(x, shape):
-    """x broadcast to a shape, dense: x itself if it is that already."""
-    if x.shape == tuple(shape):
-        return dense(x)
-    steps = (0,) * (len(shape) - x.ndim) + tuple(
-        0 if n == 1 else s // x.itemsize for n, s in zip(x.shape, x.strides, strict=True)
-    )
-    out = empty(shape, x.dtype, x)
-    return pack(x, shape, steps, out)
-
-
-def pack(x, dims, steps, out):
-    """Fill `out` with the entries of x that lie at these steps."""
-    if out.size:
-        memory, origin = stretch(x, dims, steps)
-        launch(move.pack, memory, *_geometry(dims, steps), out.reshape(-1), origin)
-    return out
-
-
-def unpack(x, out):
-    """Write the entries of x into the (strided) array `out` of the same shape."""
-    if x.size:
-        steps = [s // out.itemsize for s in out.strides]
-        memory, origin = stretch(out, out.shape, steps)
-        launch(move.unpack, flat(x), *_geometry(out.shape, steps), memory, origin)
-    return out
-
-
-def _geometry(dims, steps):
-    return np.array(dims or (1,), np.int64), np.array(steps or (1,), np.int64)

@@ -3,6 +3,8 @@
 import numpy as np
 
 from ..kernels import formulas
+from ..runtime.remote import dense
+from ..runtime.strided import expand as expand_copy
 from . import _elementwise as kernels
 from ._elementwise import binary, unary
 from ._op import Op
@@ -24,7 +26,7 @@ def _sum_to_lower(x, *, shape):
     from .reduction import sum_over  # which is made of these ops
 
     axes = _broadcast_axes(x, shape)
-    return (sum_over(x, axes) if axes else kernels.dense(x)).reshape(shape)
+    return (sum_over(x, axes) if axes else dense(x)).reshape(shape)
 
 
 def _expand_forward(x, *, shape):
@@ -33,7 +35,7 @@ def _expand_forward(x, *, shape):
 
 def _expand_lower(x, *, shape):
     kernels.broadcast_shape(x.shape, shape)
-    return kernels.expand(x, shape)
+    return expand_copy(x, shape)
 
 
 sum_to: Op = Op(

@@ -14,7 +14,7 @@ from ..kernels import move, reduce
 from ..kernels._gemm import BIAS, NO_BIAS
 from ..runtime import launch
 from ..runtime.remote import dense, empty
-from ._elementwise import unpack
+from ..runtime.strided import unpack
 from ._op import Op
 from .arithmetic import maximum
 from .linear import matmul

@@ -1,4 +1,8 @@
-"""Dropout: the mask is drawn again in the backward pass from the same counter, never stored."""
+"""Dropout: a mask of random bits, and its application."""
+
+import math
+
+import numpy as np
 
 from ..kernels import random as kernels
 from ..runtime import launch
@@ -6,14 +10,20 @@ from ..runtime.remote import empty
 from ._op import Op, flat
 
 
-def _dropout_forward(x, *, p, state):
+def _keep_forward(*, shape, p, state):
+    mask = empty(shape, np.uint8, state)
+    launch(kernels.keep_mask, state, mask.reshape(math.prod(shape)), p)
+    return mask
+
+
+def _mask_forward(x, mask, *, p):
     out = empty(x.shape, x.dtype, x)
-    launch(kernels.dropout, flat(x), state, out.reshape(-1), p)
+    scale = 1.0 / (1.0 - p) if p < 1.0 else 0.0
+    launch(kernels.apply_mask, flat(x), flat(mask), out.reshape(-1), scale)
     return out
 
 
-def _dropout_vjp(g, node):
-    return dropout(g, **node.attrs)  # linear in x: the same mask, applied to g
-
-
-dropout: Op = Op("dropout", _dropout_forward, (_dropout_vjp,))
+keep_mask = Op("keep_mask", _keep_forward)
+apply_mask: Op = Op(
+    "apply_mask", _mask_forward, (lambda g, node: apply_mask(g, node.inputs[1], **node.attrs),)
+)

@@ -8,7 +8,8 @@ from ..errors import ShapeError
 from ..kernels import matmul as kernels
 from ..runtime import launch
 from ..runtime.remote import dense, empty
-from ._elementwise import broadcast_shape, expand, filled
+from ..runtime.strided import expand, filled
+from ._elementwise import broadcast_shape
 from ._op import Op
 from .arithmetic import unbroadcast
 from .reduction import sum

@@ -42,10 +42,10 @@ def _layer_norm_gradients(g, x, weight, centre, rstd):
         partial[0],
         partial[1],
     )
-    sums = empty((2, *weight.shape), x.dtype, x)
-    for part, total in zip(partial, sums, strict=True):
-        launch(reduce.merge_columns, part, total.reshape(-1))
-    return dx, sums[0], sums[1]
+    sums = [empty(weight.shape, x.dtype, x) for _ in range(2)]
+    for i in range(2):
+        launch(reduce.merge_columns, partial[i], sums[i].reshape(-1))
+    return dx, *sums
 
 
 layer_norm_backward = Op("layer_norm_backward", _layer_norm_gradients)

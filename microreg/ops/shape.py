@@ -9,7 +9,7 @@ from ..errors import CaptureError
 from ..kernels import move
 from ..runtime import launch
 from ..runtime.remote import dense, empty
-from ._elementwise import filled, unpack
+from ..runtime.strided import filled, unpack
 from ._op import Op, flat
 
 

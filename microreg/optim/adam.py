@@ -1,7 +1,5 @@
 """Adam and AdamW."""
 
-import math
-
 from .optimizer import Optimizer, check_number
 
 
@@ -12,7 +10,8 @@ class Adam(Optimizer):
         v <- beta2 * v + (1 - beta2) * g^2,   v_hat = v / (1 - beta2^t)
 
     weight_decay adds weight_decay * w to g (L2, coupled). The metric of the prox is that of the
-    step: coordinate i is thresholded at lr * lam / (sqrt(v_hat_i) + eps).
+    step: coordinate i is thresholded at lr * lam / (sqrt(v_hat_i) + eps). With amsgrad the largest
+    v so far takes the place of v (Reddi, Kale, Kumar, ICLR 2018).
 
     References
     ----------
@@ -20,12 +19,19 @@ class Adam(Optimizer):
     Structured Neural Networks", NeurIPS 2021.
     """
 
-    rule = "adam"
-    hyper_count = 6
-
-    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0):
+    def __init__(
+        self,
+        params,
+        lr=1e-3,
+        betas=(0.9, 0.999),
+        eps=1e-8,
+        weight_decay=0,
+        amsgrad=False,
+        maximize=False,
+    ):
+        self.rule = "amsgrad" if amsgrad else "adam"
         options = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
-        super().__init__(params, options)
+        super().__init__(params, {**options, "amsgrad": amsgrad, "maximize": maximize})
 
     def check(self, group):
         super().check(group)
@@ -34,10 +40,8 @@ class Adam(Optimizer):
         for name, beta in (("beta1", beta1), ("beta2", beta2)):
             check_number(self, {name: beta}, name, high=1.0, below=True)
 
-    def hyper(self, group, t):
-        beta1, beta2 = group["betas"]
-        corrections = 1.0 - beta1**t, math.sqrt(1.0 - beta2**t)
-        return 1.0 - beta1, beta2, 1.0 - beta2, group["eps"], *corrections
+    def options(self, group):
+        return *group["betas"], group["eps"]
 
 
 class AdamW(Adam):
@@ -51,8 +55,17 @@ class AdamW(Adam):
     Loshchilov, Hutter, "Decoupled Weight Decay Regularization", ICLR 2019.
     """
 
-    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2):
-        super().__init__(params, lr, betas, eps, weight_decay)
+    def __init__(
+        self,
+        params,
+        lr=1e-3,
+        betas=(0.9, 0.999),
+        eps=1e-8,
+        weight_decay=1e-2,
+        amsgrad=False,
+        maximize=False,
+    ):
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize)
 
     def decay(self, group):
         return group["weight_decay"], 0.0

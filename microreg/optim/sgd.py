@@ -22,16 +22,19 @@ class SGD(Optimizer):
         Needs momentum and no dampening.
     """
 
-    def __init__(self, params, lr=1e-3, momentum=0, dampening=0, weight_decay=0, nesterov=False):
+    def __init__(
+        self,
+        params,
+        lr=1e-3,
+        momentum=0,
+        dampening=0,
+        weight_decay=0,
+        nesterov=False,
+        maximize=False,
+    ):
         self.rule = "momentum" if momentum else "sgd"
-        self.hyper_count = 5 if momentum else 0
-        options = {
-            "lr": lr,
-            "momentum": momentum,
-            "dampening": dampening,
-            "weight_decay": weight_decay,
-            "nesterov": nesterov,
-        }
+        options = {"lr": lr, "momentum": momentum, "dampening": dampening}
+        options |= {"weight_decay": weight_decay, "nesterov": nesterov, "maximize": maximize}
         super().__init__(params, options)
 
     def check(self, group):
@@ -43,13 +46,7 @@ class SGD(Optimizer):
         if group["momentum"] and self.rule == "sgd":
             raise ValueError("SGD: momentum must be given when the optimizer is made")
 
-    def hyper(self, group, t):
+    def options(self, group):
         if self.rule == "sgd":
             return ()
-        momentum, take = group["momentum"], 1.0 - group["dampening"]
-        ahead, along = (1.0, momentum) if group["nesterov"] else (0.0, 1.0)
-        faded = momentum ** (t - 1)  # b would be this gain for g = 1 in every step
-        gain = ahead + along * (faded + take * (1.0 - faded) / (1.0 - momentum))
-        if t == 1:
-            return 0.0, 1.0, ahead, along, gain
-        return momentum, take, ahead, along, gain
+        return group["momentum"], group["dampening"], float(group["nesterov"])

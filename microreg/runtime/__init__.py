@@ -1,6 +1,6 @@
 """Who runs a kernel: `launch` for one, `Program` for a list of them."""
 
-from .cpu import get_num_threads, launch, set_num_threads
+from .cpu import address, get_num_threads, launch, set_num_threads
 from .program import Launch, Program
 
-__all__ = ["Launch", "Program", "get_num_threads", "launch", "set_num_threads"]
+__all__ = ["Launch", "Program", "address", "get_num_threads", "launch", "set_num_threads"]

@@ -82,16 +82,23 @@ def scratch(kernel, letter, args):
     return held
 
 
-def run(table, work):
-    """Run a table of rows (int64, see `kernels.interpreter`) that holds `work` elements of work."""
+_never = np.zeros(1, np.int64)
+
+
+def run(table, work, steps=1, stop=_never):
+    """Run a table of rows (int64, see `kernels.interpreter`) so many times.
+
+    `work`, in elements, decides whether it pays to wake the team. A row marked with STOPS ends the
+    run if stop[0] is not 0 then.
+    """
     if _team.threads > 1 and work >= GRAIN:
-        _team.run(table)
+        _team.run(table, steps, stop)
     else:
-        _run_serial(table)
+        _run_serial(table, steps, stop)
 
 
-def _run_serial(table):
-    _entry(loop.run_serial)(_row(address(table), *table.shape), 0, 1)
+def _run_serial(table, steps, stop):
+    _entry(loop.run_serial)(_row(address(table), address(stop), steps, *table.shape), 0, 1)
 
 
 def _row(*values):
@@ -108,11 +115,11 @@ class Team:
         self._control = None
         self._rest = 0
 
-    def run(self, table):
+    def run(self, table, steps, stop):
         """Run a table with every thread, or alone if the team is busy, resting or slow."""
         if self._rest > 0 or not self._lock.acquire(blocking=False):
             self._rest -= self._rest > 0
-            _run_serial(table)
+            _run_serial(table, steps, stop)
             return
         try:
             if self._control is None:
@@ -120,6 +127,7 @@ class Team:
             control = self._control
             control[loop.TABLE], control[loop.ROWS] = address(table), table.shape[0]
             control[loop.WIDTH], control[loop.WORDS] = table.shape[1], control.size
+            control[loop.STEPS], control[loop.STOP] = steps, address(stop)
             at = address(control)
             _entry(loop.publish)(_row(at, self.threads, control.size), 0, 1)
             asleep = int(control[loop.WAKE])
@@ -128,7 +136,7 @@ class Team:
                     self._wake[i].release()
             row = _row(address(table), at, *table.shape, control.size)
             _entry(loop.run_team)(row, 0, self.threads)
-            if control[loop.LATE] > LATE:
+            if control[loop.LATE] > LATE * steps:
                 self._rest = REST
         finally:
             self._lock.release()

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..kernels._jit import Kernel
-from ..kernels.interpreter import HEAD
+from ..kernels.interpreter import HEAD, STOPS
 from . import cpu
 
 WIDTH = 26  # words in a row: entry, flags, then up to 24 arguments
@@ -16,6 +16,8 @@ class Launch(NamedTuple):
 
     kernel: Kernel
     args: tuple[object, ...]
+    stops: bool = False  # whether the run may end behind it, see `Program.stop`
+    note: object = None  # what it belongs to
 
 
 class Program:
@@ -28,33 +30,40 @@ class Program:
         self.launches = list(launches)
         self.table = np.zeros((len(self.launches), WIDTH), np.int64)
         self.work = 0
+        self.stop = np.zeros(1, np.int64)  # a launch that `stops` ends a run by writing here
         self._held = {}  # arrays bound since: they must outlive the next run
         self._scratch = [
             (i, kernel.scratch(args), kernel.dtype(args))
-            for i, (kernel, args) in enumerate(self.launches)
+            for i, (kernel, args, _, _) in enumerate(self.launches)
             if kernel.scratch is not None
         ]
         self._provide_scratch()
         words = {i: np.empty((0, words), dtype) for i, words, dtype in self._scratch}
-        for i, (kernel, args) in enumerate(self.launches):
+        for i, (kernel, args, stops, _) in enumerate(self.launches):
             kernel.check(args)
             given = (words[i], *args) if i in words else args
             packed = cpu.pack(kernel, given)
             self.table[i, : len(packed) // 8] = np.frombuffer(packed, np.int64)
+            self.table[i, 1] = STOPS if stops else 0
             self.work += kernel.work(given)
         self._point_to_scratch()
 
     def bind(self, launch, argument, array):
         """Let an array argument of a launch be another array, of the same shape and dtype."""
-        self.table[launch, HEAD + argument] = cpu.address(array)
+        self.point(launch, argument, cpu.address(array))
         self._held[launch, argument] = array
 
-    def run(self):
-        """Run every launch in order."""
+    def point(self, launch, argument, address):
+        """`bind` to the array at an address; the caller keeps it alive."""
+        column = HEAD + argument + (self.launches[launch].kernel.scratch is not None)
+        self.table[launch, column] = address
+
+    def run(self, steps=1):
+        """Run every launch in order, so many times."""
         if self._scratch and self._threads < cpu.get_num_threads():
             self._provide_scratch()
             self._point_to_scratch()
-        cpu.run(self.table, self.work)
+        cpu.run(self.table, self.work, steps, self.stop)
 
     def _provide_scratch(self):
         """Scratch memory of this program's own, for as many threads as there are now."""

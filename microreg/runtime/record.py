@@ -6,6 +6,8 @@ not. A real array that a launch takes (a parameter, a constant) is bound as it i
 """
 
 import contextlib
+import os
+import sys
 from typing import NamedTuple
 
 import numpy as np
@@ -14,25 +16,28 @@ from ..errors import CaptureError
 from .program import Launch
 from .remote import Home, Remote, _thread, homes
 
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
 
 class Applied(NamedTuple):
-    """One op: which launches are its own, what went in and came out, and who asked for it."""
+    """One op: what went in and came out, and the line of the user's that asked for it."""
 
     op: object
-    inputs: tuple
-    attrs: dict
-    outputs: tuple
-    first: int
+    inputs: tuple[object, ...]
+    attrs: dict[str, object]
+    outputs: tuple[np.ndarray, ...]
     line: str
 
 
 class Recorder(Home):
-    """Collects `launches`, and `applied`, the ops they belong to."""
+    """Collects `launches`; each one's note is the op, or whatever else, that it belongs to."""
 
     def __init__(self):
-        self.launches, self.applied = [], []
+        self.launches = []
         self.memory = {}  # id of the array that owns memory of this recording -> that array
-        self.line = ""  # the user's line that the next launches come from
+        self.lines = {}  # id of an op's result -> it, and the line that asked for it
+        self.line = None  # the line that is at work, if it is not the caller's
+        self.modules, self.tensors, self.leaves, self.optimizers = {}, {}, {}, []
 
     @contextlib.contextmanager
     def recording(self):
@@ -48,9 +53,12 @@ class Recorder(Home):
 
     def refuse(self, what):
         raise CaptureError(
-            f"{what}: the numbers are not known while a step is recorded{self.line and ' at '}"
-            f"{self.line}"
+            f"{what}: a step is being recorded and its numbers are not known; {self.where()}"
         )
+
+    def where(self):
+        """The user's line that is at work."""
+        return self.line or users_line()
 
     def empty(self, shape, dtype):
         owner = np.empty(shape, dtype)
@@ -65,21 +73,48 @@ class Recorder(Home):
         made.home = self
         return made
 
-    def launch(self, kernel, args):
+    def launch(self, kernel, args, stops=False, note=None):
         kernel.check(args)
-        self.launches.append(Launch(kernel, args))
+        self.launches.append(Launch(kernel, args, stops, note))
 
-    def apply(self, op, inputs, attrs, line):
+    def apply(self, op, inputs, attrs):
         """Record an op on arrays and numbers; what comes out is remote."""
         inputs = tuple(self.remote(x) if isinstance(x, np.ndarray) else x for x in inputs)
-        self.line, first = line, len(self.launches)
+        line, first = self.where(), len(self.launches)
         out = op.lower(*inputs, **attrs)
         outputs = out if isinstance(out, tuple) else (out,)
-        self.applied.append(Applied(op, inputs, attrs, outputs, first, line))
+        self.lines[id(outputs[0])] = outputs[0], line
+        note = Applied(op, inputs, attrs, outputs, line)
+        for i in range(first, len(self.launches)):
+            if self.launches[i].note is None:
+                self.launches[i] = self.launches[i]._replace(note=note)
         return out
+
+    def line_of(self, out):
+        """The line that asked for an op's result."""
+        return self.lines.get(id(out), (None, None))[1]
+
+    def note_tensors(self, inputs):
+        """Remember which arrays tensors from outside held: later runs use the same."""
+        for x in inputs:
+            data = getattr(x, "data", None)
+            if data.__class__ is np.ndarray and id(x) not in self.tensors:
+                self.tensors[id(x)] = x, data
+
+    def forget(self):
+        """Let go of what only recording needed."""
+        self.memory, self.lines, self.launches = {}, {}, []
 
     def owner(self, array):
         """The array whose memory this one is a view of."""
         while getattr(array, "base", None) is not None:
             array = array.base
         return array
+
+
+def users_line():
+    """file:line of the innermost caller outside this package."""
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else ""

@@ -86,6 +86,18 @@ class Home:
     def refuse(self, what):
         raise CaptureError(f"{what}: the numbers are not known here")
 
+    def copy(self, x):
+        """A dense copy."""
+        from . import strided  # which stands on this
+
+        return strided.pack(x, x.shape, strided.steps_of(x), self.empty(x.shape, x.dtype))
+
+    def cast(self, x, dtype):
+        """A copy in another dtype."""
+        from . import strided
+
+        return strided.cast(dense(x), self.empty(x.shape, dtype))
+
 
 def empty(shape, dtype, like):
     """An array where `like` is, not filled."""
@@ -95,28 +107,3 @@ def empty(shape, dtype, like):
 def dense(x):
     """x itself if it is C-contiguous, else a copy that is: what a kernel needs."""
     return x if x.flags.c_contiguous else x.copy()
-
-
-class _Stretch:
-    """What NumPy makes an array of; `base` keeps the memory alive."""
-
-    def __init__(self, base, address, size, dtype):
-        self.base = base
-        self.__array_interface__ = {
-            "data": (address, False),
-            "shape": (size,),
-            "typestr": dtype.str,
-            "version": 3,
-        }
-
-
-def stretch(x, dims, steps):
-    """The flat memory that entries of x at these steps span, and where the first lies in it."""
-    ways = [(n - 1) * s for n, s in zip(dims, steps, strict=True)]
-    low, high = sum(min(0, way) for way in ways), sum(max(0, way) for way in ways)
-    start = x.__array_interface__["data"][0] + low * x.itemsize
-    memory = np.asarray(_Stretch(x, start, high - low + 1, x.dtype))
-    if x.__class__ is not np.ndarray:
-        memory = memory.view(type(x))
-        memory.home = x.home
-    return memory, -low

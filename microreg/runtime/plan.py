@@ -1,0 +1,288 @@
+"""From recorded launches to a Program: what is not needed is left out, the rest gets memory.
+
+Memory of the recording is called by its owner, the array that `Recorder.empty` made; an argument is
+a stretch of it. Passes, each over a list of steps:
+
+    unique    a launch that repeats an earlier one gives way to it
+    needed    launches whose results nobody reads are dropped
+    place     an owner lives from its first launch to its last; those that do not meet share memory
+
+An elementwise kernel may write its result over an input that nobody reads later; no other kernel
+gets the same memory for an input and an output.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from ..kernels.interpreter import FREE
+from . import cpu
+from .program import Launch, Program
+
+LINE = 64  # bytes: results begin at the beginning of a cache line
+
+
+class Ref(NamedTuple):
+    """A dense stretch of an owner's memory."""
+
+    owner: int
+    start: int
+    nbytes: int
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
+class Step(NamedTuple):
+    """A launch whose arguments from the recording are Refs."""
+
+    kernel: object
+    args: tuple[object, ...]
+    stops: bool
+    note: object
+
+    def refs(self, written):
+        """(argument, position) of the arrays that are read, or written."""
+        specs = self.kernel.signature.arrays[self.kernel.scratch is not None :]
+        return [a for a, spec in zip(self.args, specs, strict=False) if spec.written == written]
+
+
+class Plan:
+    """The steps of a recording, and how large each owner is."""
+
+    def __init__(self, recorder):
+        self.recorder = recorder
+        self.sizes = {key: owner.nbytes for key, owner in recorder.memory.items()}
+        self.dtypes = {}
+        self.steps = [
+            Step(kernel, tuple(map(self.ref, args)), stops, note)
+            for kernel, args, stops, note in recorder.launches
+        ]
+
+    def ref(self, x):
+        """An argument as a Ref if it is memory of the recording, else as it is."""
+        if not isinstance(x, np.ndarray):
+            return x
+        owner = self.recorder.owner(x)
+        if id(owner) not in self.sizes:
+            return x if x.__class__ is np.ndarray else x.view(np.ndarray)
+        start = cpu.address(x) - cpu.address(owner)
+        return Ref(id(owner), start, x.nbytes, x.shape, x.dtype)
+
+    def unique(self):
+        """Drop a launch that does again, on the same numbers, what an earlier one did."""
+        versions, seen, same, steps = {}, {}, {}, []
+        fresh = set()
+        for step in self.steps:
+            step = step._replace(args=tuple(_renamed(a, same) for a in step.args))
+            reads, writes = step.refs(False), step.refs(True)
+            key = (step.kernel, *(_name(a, versions) for a in reads), *_numbers(step))
+            pure = all(isinstance(w, Ref) and w.owner not in fresh for w in writes)
+            whole = pure and all(w.nbytes == self.sizes[w.owner] for w in writes)
+            earlier = seen.get(key) if whole else None
+            if earlier is not None and all(versions[w.owner] == v for w, v in earlier):
+                same.update((w.owner, e.owner) for w, (e, _) in zip(writes, earlier, strict=True))
+                continue
+            for w in writes:
+                where = _place(w)
+                versions[where] = versions.get(where, 0) + 1
+                fresh.add(where)
+            if whole:
+                seen[key] = [(w, versions[w.owner]) for w in writes]
+            steps.append(step)
+        self.steps = steps
+        return same
+
+    def fuse(self, keep):
+        """Let a kernel that can take a function along apply it, where nobody else wants its input.
+
+        `kernel.fuses` maps scalar formulas to what becomes of the kernel's arguments.
+        """
+        readers = {}
+        for step in self.steps:
+            for a in step.args:
+                if isinstance(a, Ref):
+                    readers.setdefault(a.owner, []).append(step)
+        gone, steps = set(), []
+        for step in self.steps:
+            if id(step) in gone:
+                continue
+            out = step.refs(True)[0]
+            users = readers.get(out.owner, []) if isinstance(out, Ref) else []
+            if step.kernel.fuses and len(users) == 2 and out.owner not in keep:
+                follower = users[1]
+                change = step.kernel.fuses.get(follower.kernel.formula)
+                given = [a for a in follower.refs(False) if isinstance(a, Ref)]
+                args = change and change(step.args)
+                if args and len(given) == 1 and given[0].nbytes == out.nbytes:
+                    result = follower.refs(True)[0]._replace(shape=out.shape)
+                    args = tuple(result if a is out else a for a in args)
+                    gone.add(id(follower))
+                    step = step._replace(args=args)
+            steps.append(step)
+        self.steps = steps
+
+    def needed(self, keep):
+        """Drop launches whose results are neither kept, nor read later, nor outside memory."""
+        live, steps = set(keep), []
+        for step in reversed(self.steps):
+            writes = step.refs(True)
+            if any(not isinstance(w, Ref) or w.owner in live for w in writes):
+                steps.append(step)
+                live.update(a.owner for a in step.args if isinstance(a, Ref))
+        self.steps = steps[::-1]
+
+    def place(self, keep, fixed, outside):
+        """Where each owner begins in one arena, and the arena's size.
+
+        Those in `fixed` have their place already; those `outside` need none.
+        """
+        last = {}
+        for i, step in enumerate(self.steps):
+            for a in step.args:
+                if isinstance(a, Ref):
+                    last[a.owner] = i
+        last.update(dict.fromkeys(keep, math.inf))
+        starts = dict(fixed)
+        fixed = {*fixed, *outside}
+        room = Room(max((s + _up(self.sizes[o]) for o, s in starts.items()), default=0))
+        for i, step in enumerate(self.steps):
+            for a in step.args:
+                if isinstance(a, Ref) and a.owner not in starts and a.owner not in outside:
+                    over = self._over(step, a, i, last, starts, fixed)
+                    if over is not None:
+                        starts[a.owner] = starts[over]
+                        last[over] = -1  # its place has passed on
+                    else:
+                        starts[a.owner] = room.take(_up(self.sizes[a.owner]))
+            for owner in {a.owner for a in step.args if isinstance(a, Ref)}:
+                if last[owner] == i and owner not in fixed:
+                    room.give(starts[owner], _up(self.sizes[owner]))
+        return starts, room.size
+
+    def _over(self, step, result, i, last, starts, fixed):
+        """An input of an elementwise step whose memory its result may take."""
+        if step.kernel.formula is None or result not in step.refs(True):
+            return None
+        for a in step.refs(False):
+            if (
+                isinstance(a, Ref)
+                and last[a.owner] == i
+                and a.owner not in fixed
+                and a.nbytes == result.nbytes == self.sizes[a.owner] == self.sizes[result.owner]
+                and sum(isinstance(b, Ref) and b.owner == a.owner for b in step.args) == 1
+            ):
+                return a.owner
+        return None
+
+
+class Room:
+    """A stretch of memory that grows; what was given back is taken again, best fit first."""
+
+    def __init__(self, size):
+        self.size, self.free = size, []  # free: (start, size), in order of start
+
+    def take(self, size):
+        fits = [(n, start) for start, n in self.free if n >= size]
+        if fits:
+            n, start = min(fits)
+            self.free.remove((start, n))
+            if n > size:
+                self.free.append((start + size, n - size))
+                self.free.sort()
+            return start
+        if self.free and sum(self.free[-1]) == self.size:  # the last hole can grow
+            start, _ = self.free.pop()
+        else:
+            start = self.size
+        self.size = start + size
+        return start
+
+    def give(self, start, size):
+        self.free.append((start, size))
+        self.free.sort()
+        merged = []
+        for a, n in self.free:
+            if merged and sum(merged[-1]) == a:
+                merged[-1] = (merged[-1][0], merged[-1][1] + n)
+            else:
+                merged.append((a, n))
+        self.free = merged
+
+
+def _up(nbytes):
+    return max(LINE, -(-nbytes // LINE) * LINE)
+
+
+def _place(x):
+    """What a write changes: an owner, or memory outside, all of it as one."""
+    return x.owner if isinstance(x, Ref) else "outside"
+
+
+def _name(x, versions):
+    """An argument and the version of its numbers, as a key."""
+    start = x.start if isinstance(x, Ref) else cpu.address(x)
+    return _place(x), start, x.shape, x.dtype, versions.get(_place(x), 0)
+
+
+def _numbers(step):
+    return [a for a in step.args if not isinstance(a, (Ref, np.ndarray))]
+
+
+def _renamed(x, same):
+    return x._replace(owner=same[x.owner]) if isinstance(x, Ref) and x.owner in same else x
+
+
+def arrays_in(arena, starts, refs):
+    """The arrays that Refs stand for, in an arena laid out by `Plan.place`."""
+    return [
+        np.ndarray(r.shape, r.dtype, arena, starts[r.owner] + r.start) if isinstance(r, Ref) else r
+        for r in refs
+    ]
+
+
+def new_arena(size):
+    """Memory for an arena, beginning at a cache line."""
+    memory = np.empty(size + LINE, np.uint8)
+    ahead = -cpu.address(memory) % LINE
+    return memory[ahead : ahead + size]
+
+
+def program(steps, starts, arena):
+    """The Program of the steps, with no barrier where the next steps do not need it."""
+    launches = [
+        Launch(s.kernel, tuple(arrays_in(arena, starts, s.args)), s.stops, s.note) for s in steps
+    ]
+    made = Program(launches)
+    for i in _free_of_barrier(launches):
+        made.table[i, 1] |= FREE
+    return made
+
+
+def _free_of_barrier(launches):
+    """Launches behind which threads need not wait for each other.
+
+    A barrier stands before a launch that touches what one since the last barrier wrote, or writes
+    what one read. Kernels of one thread in a row need none between them: thread 0 runs them all.
+    """
+    free, reads, writes, alone = [], [], [], True
+    for i, launch in enumerate(launches):
+        specs = launch.kernel.signature.arrays[launch.kernel.scratch is not None :]
+        mine = [[], []]
+        for a, spec in zip(launch.args, specs, strict=False):
+            begin = cpu.address(a)
+            mine[spec.written].append((begin, begin + a.nbytes))
+        serial = launch.kernel.split is None
+        meets = _meet(mine[1], reads + writes) or _meet(mine[0], writes)
+        if i and meets and not (serial and alone):
+            reads, writes, alone = [], [], True
+        elif i and not launches[i - 1].stops:
+            free.append(i - 1)
+        elif i:
+            reads, writes, alone = [], [], True
+        reads, writes, alone = reads + mine[0], writes + mine[1], alone and serial
+    return free
+
+
+def _meet(some, others):
+    return any(a < d and c < b for a, b in some for c, d in others)
