@@ -88,7 +88,7 @@ def conv2d(scratch, x, weight, bias, geometry, out, ending, tid):
     """out = x * weight + bias; weight is (kh * kw * c / groups, o), `ending` as in `_gemm.py`."""
     h, w, c, out_h, out_w, o, kh, kw, sh, sw, ph, pw, dh, dw, groups = values(geometry, 15)
     height, _, width = tile_shape(out)
-    padded = scratch[tid]
+    padded, numbers = scratch[tid], flatten(weight)
     line = (w + 2 * pw) * c
     c_in, c_out = c // groups, o // groups
     joined = dw == 1 and groups == 1
@@ -115,7 +115,7 @@ def conv2d(scratch, x, weight, bias, geometry, out, ending, tid):
                                 rows, columns, depth, segments,
                                 padded, at + u * dh * line + v * dw * c + group * c_in,
                                 sw * c, 1, dh * line,
-                                weight, b_at + tap * c_in * o, o, kw * c * o,
+                                numbers, b_at + tap * c_in * o, o, kw * c * o,
                                 target, c_at, o, tap,
                             )  # fmt: skip
             if ending >= BIAS:
