@@ -34,6 +34,7 @@ def module(kernel, kinds, body, target):
 
 def _entry(made, kernel, kinds, body, target):
     function = ir.Function(made, ir.FunctionType(VOID, [WORD, I64, I64]), SYMBOL)
+    function.attributes.add("noinline")  # two copies could round differently
     row, tid, nt = function.args
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     if kernel.far is not None:

@@ -16,7 +16,6 @@ from . import _simd
 from ._jit import kernel, scalar
 from ._native import address
 from ._simd import copy, tile, tile_shape, transpose
-from .formulas import relu
 
 DEPTH = 320  # longest part of the sum
 PANELS = 24  # panels in a block of b: 24 * 2 vectors * 320 elements are 1 MB with AVX-512
@@ -53,20 +52,6 @@ def _pack(count, depth, source, at, step, across, lanes, target, target_at, targ
             transpose(some, depth, source, at + i * step, step, target, target_at + i, target_step)
         else:
             copy(depth, some, source, at + i, step, target, target_at + i, target_step)
-
-
-@scalar
-def _finish(out, at, step, rows, bias, first, last, ending):
-    """Add the bias to columns first..last of some rows of sums, and take max(0, .)."""
-    offsets = bias[first:last]
-    for i in range(rows):
-        line = out[at + i * step + first : at + i * step + last]
-        if ending == BIAS_RELU:
-            for j in range(offsets.size):
-                line[j] = relu(line[j] + offsets[j])
-        else:
-            for j in range(offsets.size):
-                line[j] += offsets[j]
 
 
 @kernel(
@@ -107,6 +92,7 @@ def gemm(a, b, bias, out, scratch, m, k, n, a_row, a_step, b_flipped, ending, ti
             for part in range(parts):
                 p = part * depth
                 deep = min(depth, k - p)
+                last_ending = ending if part == parts - 1 else NO_BIAS
                 if packs_b:
                     for j in range(first, last, width):
                         at = j * k + p if b_flipped == 1 else p * n + j
@@ -130,18 +116,16 @@ def gemm(a, b, bias, out, scratch, m, k, n, a_row, a_step, b_flipped, ending, ti
                             tile(
                                 rows, columns, deep, 1, scratch, a_pack, 1, a_line, 0,
                                 scratch, b_pack + (j - first) * depth, width, 0,
-                                out, c_at, n, part,
+                                out, c_at, n, part, bias, j, last_ending,
                             )  # fmt: skip
                         elif packs_b:
                             tile(
                                 rows, columns, deep, 1, a, a_at, a_row, a_step, 0,
                                 scratch, b_pack + (j - first) * depth, width, 0,
-                                out, c_at, n, part,
+                                out, c_at, n, part, bias, j, last_ending,
                             )  # fmt: skip
                         else:
                             tile(
                                 rows, columns, deep, 1, a, a_at, a_row, a_step, 0,
-                                b, p * n + j, n, 0, out, c_at, n, part,
+                                b, p * n + j, n, 0, out, c_at, n, part, bias, j, last_ending,
                             )  # fmt: skip
-                    if part == parts - 1 and ending != NO_BIAS:
-                        _finish(out, i * n, n, rows, bias, first, last, ending)

@@ -70,6 +70,8 @@ def kernel(signature, split=None, block=BLOCK, grain=GRAIN, **options):
         Elements per block.
     grain : int
         The work below which one thread runs.
+    short : bool
+        Whether inner loops are so short that only one vector is handled at a time.
     counts : tuple of str, optional
         The dimensions whose product is the work; if left out, those of the arrays that are split,
         or all but those of `scratch`.
@@ -114,11 +116,12 @@ class Kernel:
         scratch=None,
         far=None,
         counts=None,
+        short=False,
     ):
         self.name = function.__name__
         self.function, self.signature = function, Signature(signature)
         self.split, self.block, self.grain, self.key = split, block, grain, key
-        self.needs, self.scratch, self.far = needs, scratch, far
+        self.needs, self.scratch, self.far, self.short = needs, scratch, far, short
         code = function.__code__
         names = list(code.co_varnames[: code.co_argcount])
         if names != self.signature.names:

@@ -41,7 +41,7 @@ def module(kernel, dtype):
     for function in made.functions:
         if not function.is_declaration and function.name not in _entries.NAMES:
             function.linkage = "internal"
-    _optimise(made)
+    _optimise(made, not kernel.short)
     _refuse_foreign_calls(kernel, made)
     return made
 
@@ -63,12 +63,13 @@ def _half_width(module, name):
     return llvm.parse_assembly("\n".join(lines))
 
 
-def _optimise(module):
+def _optimise(module, interleave):
     machine = _cache.machine()
     module.data_layout = str(machine.target_data)
     module.verify()
     options = llvm.create_pipeline_tuning_options(speed_level=3)
-    options.loop_vectorization = options.loop_unrolling = options.loop_interleaving = True
+    options.loop_vectorization = options.loop_unrolling = True
+    options.loop_interleaving = interleave
     options.slp_vectorization = False
     builder = llvm.create_pass_builder(machine, options)
     builder.getModulePassManager().run(module, builder)

@@ -47,12 +47,13 @@ def shape_of(item_bytes):
 
 def tile(
     rows, columns, depth, segments, a, a_at, a_row, a_step, a_jump, b, b_at, b_step, b_jump,
-    c, c_at, c_step, add,
+    c, c_at, c_step, add, bias, bias_at, ending,
 ):  # fmt: skip
     """One tile: c[i, j] = sum over s < segments, p < depth of a(i, s, p) * b(s, p, j).
 
-    s and p ascend; `add` adds the sum to c. a(i, s, p) lies at a_at + i * a_row + s * a_jump +
-    p * a_step, b(s, p, j) at b_at + s * b_jump + p * b_step + j and c[i, j] at c_at + i * c_step
+    s and p ascend; `add` adds the sum to c. Where `ending` is 0 or 1, bias[bias_at + j] is added in
+    the end, and where it is 1 max(0, .) is taken. a(i, s, p) lies at a_at + i * a_row + s * a_jump
+    + p * a_step, b(s, p, j) at b_at + s * b_jump + p * b_step + j and c[i, j] at c_at + i * c_step
     + j. At most as many rows and columns as `tile_shape` says.
     """
     for i in range(rows):
@@ -66,6 +67,11 @@ def tile(
                 values = b[b_at + s * b_jump + p * b_step :][:columns]
                 for j in range(columns):
                     line[j] += factor * values[j]
+        if ending >= 0:
+            offsets = bias[bias_at:][:columns]
+            for j in range(columns):
+                v = line[j] + offsets[j]
+                line[j] = type(v)(0) if ending == 1 and v <= type(v)(0) else v
 
 
 def transpose(rows, columns, source, at, step, target, target_at, target_step):

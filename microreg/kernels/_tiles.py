@@ -13,7 +13,7 @@ from llvmlite import ir
 I32, I64 = ir.IntType(32), ir.IntType(64)
 VOID = ir.VoidType()
 # the arguments of the functions of _simd.py, a pointer for each array and its offset
-TILE = "iiiipiiipiipii"
+TILE = "iiiipiiipiipiipi"
 COPY = "iipipi"
 
 
@@ -99,8 +99,8 @@ class Emitter:
         function, builder = self.function(f"tile_{rows}_{vectors}_{masked}", TILE)
         function.linkage = "internal"
         _, columns, depth, segments, *rest = function.args
-        a, row_step, step, jump, b, b_step, b_jump, c, c_step, add = rest
-        for pointer in (a, b, c):
+        a, row_step, step, jump, b, b_step, b_jump, c, c_step, add, bias, ending = rest
+        for pointer in (a, b, c, bias):
             pointer.add_attribute("noalias")
         entry = builder.block
         names = ("segment", "loop", "next", "after")
@@ -158,21 +158,60 @@ class Emitter:
             for v in range(vectors):
                 totals[row][v].add_incoming(self.zero, entry)
                 totals[row][v].add_incoming(added[row * vectors + v], following)
-        first, later = function.append_basic_block("first"), function.append_basic_block("later")
+        blocks = [function.append_basic_block(n) for n in ("later", "first", "sums", "biased")]
+        later, first, whole, biased = blocks
         builder.cbranch(builder.icmp_signed("!=", add, I64(0)), later, first)
-        for block, adds in ((first, False), (later, True)):
-            builder.position_at_end(block)
-            line = c
-            for row in range(rows):
-                for v in range(vectors):
-                    place = builder.gep(line, [I64(v * self.lanes)])
-                    value = totals[row][v]
-                    if adds:
-                        value = builder.fadd(self.load(builder, place, masks[v]), value)
-                    self.store(builder, value, place, masks[v])
-                line = builder.gep(line, [c_step])
-            builder.ret_void()
+        builder.position_at_end(later)
+        held = self.lines(builder, c, c_step, rows, masks)
+        summed = [
+            [builder.fadd(*pair) for pair in zip(*both, strict=True)]
+            for both in zip(held, totals, strict=True)
+        ]
+        builder.branch(whole)
+        builder.position_at_end(first)
+        builder.branch(whole)
+        builder.position_at_end(whole)
+        values = []
+        for row in range(rows):
+            values.append([builder.phi(self.vector) for _ in range(vectors)])
+            for v in range(vectors):
+                values[row][v].add_incoming(totals[row][v], first)
+                values[row][v].add_incoming(summed[row][v], later)
+        plain = function.append_basic_block("plain")
+        builder.cbranch(builder.icmp_signed("<", ending, I64(0)), plain, biased)
+        builder.position_at_end(plain)
+        self.write(builder, values, c, c_step, masks)
+        builder.ret_void()
+        builder.position_at_end(biased)
+        offsets = self.lines(builder, bias, I64(0), 1, masks)[0]
+        shifted = [[builder.fadd(x, o) for x, o in zip(r, offsets, strict=True)] for r in values]
+        cut = builder.icmp_signed("==", ending, I64(1))
+        lowest = builder.select(cut, self.element(0.0), self.element(float("-inf")))
+        floor = self.splat(builder, lowest)
+        clipped = [[self.above(builder, x, floor) for x in r] for r in shifted]
+        self.write(builder, clipped, c, c_step, masks)
+        builder.ret_void()
         return function
+
+    def above(self, builder, value, floor):
+        """max(value, floor); NaN stays NaN."""
+        return builder.select(builder.fcmp_ordered("<=", value, floor), floor, value)
+
+    def lines(self, builder, pointer, step, rows, masks):
+        """The vectors of some lines of memory."""
+        out = []
+        for _ in range(rows):
+            places = [builder.gep(pointer, [I64(v * self.lanes)]) for v in range(len(masks))]
+            out.append([self.load(builder, p, m) for p, m in zip(places, masks, strict=True)])
+            pointer = builder.gep(pointer, [step])
+        return out
+
+    def write(self, builder, values, pointer, step, masks):
+        """Store the vectors of some lines."""
+        for row in values:
+            for v, value in enumerate(row):
+                self.store(builder, value, builder.gep(pointer, [I64(v * self.lanes)]), masks[v])
+            pointer = builder.gep(pointer, [step])
 
     def table(self, rows, vectors):
         """`tile`: jumps to the function for this many rows and columns."""

@@ -17,7 +17,7 @@ geometry = [h, w, c, out_h, out_w, o, kh, kw, sh, sw, ph, pw, dh, dw, groups]
 import numpy as np
 
 from . import _simd
-from ._gemm import BIAS, BIAS_RELU
+from ._gemm import NO_BIAS
 from ._jit import kernel, scalar
 from ._native import flatten, values
 from ._simd import tile, tile_shape
@@ -65,19 +65,6 @@ def _pad(image, h, w, c, ph, pw, padded):
             rest[i] = 0
 
 
-@fast
-def _finish(line, bias, ending):
-    """Add the bias to every pixel of a line, and take max(0, .)."""
-    for x in range(line.size // bias.size):
-        pixel = line[x * bias.size : (x + 1) * bias.size]
-        if ending == BIAS_RELU:
-            for j in range(bias.size):
-                pixel[j] = relu(pixel[j] + bias[j])
-        else:
-            for j in range(bias.size):
-                pixel[j] += bias[j]
-
-
 @kernel(
     f"scratch[threads,words] x[n,m] weight[k,cols] bias[o] {GEOMETRY} -> out[n,q]; "
     "ending:int64 tid",
@@ -117,9 +104,8 @@ def conv2d(scratch, x, weight, bias, geometry, out, ending, tid):
                                 sw * c, 1, dh * line,
                                 numbers, b_at + tap * c_in * o, o, kw * c * o,
                                 target, c_at, o, tap,
+                                bias, b_at, ending if tap == taps - 1 else NO_BIAS,
                             )  # fmt: skip
-            if ending >= BIAS:
-                _finish(target[y * out_w * o : (y + 1) * out_w * o], bias, ending)
 
 
 conv2d.fuses = {relu: with_relu}
@@ -160,13 +146,15 @@ def conv2d_weight(scratch, x, g, geometry, partial, tid):
                             padded, at + first, 1, sw * c, sh * line,
                             along, b_at, o, out_w * o,
                             total, (tap * depth + first) * o + b_at, o, image,
+                            total, 0, NO_BIAS,
                         )  # fmt: skip
 
 
 @kernel(
-    f"x[n,h,w,c] {GEOMETRY} -> out[n,oh,ow,c] place:int16[n,oh,ow,c]",
+    f"x[n,h,w,c] {GEOMETRY} -> out[n,oh,ow,c] place:int32[n,oh,ow,c]",
     split="n",
     block=1,
+    short=True,
 )
 def max_pool2d(x, geometry, out, place):
     """The largest entry under each window and which one it is, u * kw + v; the first at a tie.
@@ -175,22 +163,43 @@ def max_pool2d(x, geometry, out, place):
     outside as a whole gives -inf, from nowhere.
     """
     h, w, _, out_h, out_w, _, kh, kw, sh, sw, ph, pw, dh, dw, _ = values(geometry, 15)
+    square = kh == 2 and kw == 2
     for image in range(x.shape[0]):
         for i in range(out_h):
             for j in range(out_w):
                 best, where = out[image, i, j], place[image, i, j]
-                fresh = 1
-                for u in range(kh):
-                    y = i * sh + u * dh - ph
-                    for v in range(kw):
-                        z = j * sw + v * dw - pw
-                        if 0 <= y < h and 0 <= z < w:
-                            _larger(x[image, y, z], best, where, u * kw + v, fresh)
-                            fresh = 0
-                if fresh == 1:
-                    for k in range(best.size):
-                        best[k] = -np.inf
-                        where[k] = -1
+                y, z = i * sh - ph, j * sw - pw
+                if square and y >= 0 and z >= 0 and y + dh < h and z + dw < w:
+                    top, bottom = x[image, y], x[image, y + dh]
+                    _largest_of_four(
+                        top[z], top[z + dw], bottom[z], bottom[z + dw], best, where
+                    )  # fmt: skip
+                else:
+                    fresh = 1
+                    for u in range(kh):
+                        for v in range(kw):
+                            if 0 <= y + u * dh < h and 0 <= z + v * dw < w:
+                                pixel = x[image, y + u * dh, z + v * dw]
+                                _larger(pixel, best, where, u * kw + v, fresh)
+                                fresh = 0
+
+
+@scalar
+def _better(value, old):
+    """Whether a value takes the place of the best so far."""
+    return value > old or (value != value and old == old)
+
+
+@fast
+def _largest_of_four(a, b, c, d, best, where):
+    """The commonest window, at once."""
+    for k in range(best.size):
+        top, bottom = _better(b[k], a[k]), _better(d[k], c[k])
+        high, low = (b[k] if top else a[k]), (d[k] if bottom else c[k])
+        below = _better(low, high)
+        best[k] = low if below else high
+        first, second = (1 if top else 0), (3 if bottom else 2)
+        where[k] = second if below else first
 
 
 @fast
@@ -203,21 +212,33 @@ def _larger(pixel, best, where, k, fresh):
             where[c] = number
     else:
         for c in range(pixel.size):
-            value, old = pixel[c], best[c]
-            better = value > old or (value != value and old == old)
-            best[c] = value if better else old
+            better = _better(pixel[c], best[c])
+            best[c] = pixel[c] if better else best[c]
             where[c] = number if better else where[c]
 
 
 @kernel(
-    f"g[n,oh,ow,c] place:int16[n,oh,ow,c] {GEOMETRY} -> dx[n,h,w,c]",
+    f"g[n,oh,ow,c] place:int32[n,oh,ow,c] {GEOMETRY} -> dx[n,h,w,c]",
     split="n",
     block=1,
+    short=True,
 )
 def max_pool2d_backward(g, place, geometry, dx):
     """Each output's gradient goes to the entry it came from; overlapping windows add up."""
     h, w, _, out_h, out_w, _, kh, kw, sh, sw, ph, pw, dh, dw, _ = values(geometry, 15)
+    exact = kh * kw == 4 and sh * sw == 4 and dh * dw == 1 and ph + pw == 0
+    square = exact and kh == sh == 2 and h == 2 * out_h and w == 2 * out_w
     for image in range(dx.shape[0]):
+        if square:
+            for i in range(out_h):
+                top, bottom = dx[image, 2 * i], dx[image, 2 * i + 1]
+                for j in range(out_w):
+                    along, where = g[image, i, j], place[image, i, j]
+                    _set(along, where, 0, top[2 * j])
+                    _set(along, where, 1, top[2 * j + 1])
+                    _set(along, where, 2, bottom[2 * j])
+                    _set(along, where, 3, bottom[2 * j + 1])
+            continue
         for y in range(h):
             for z in range(w):
                 pixel = dx[image, y, z]
@@ -235,7 +256,16 @@ def max_pool2d_backward(g, place, geometry, dx):
 
 
 @fast
+def _set(along, where, k, target):
+    """What came from position k of a window that shares no entry with others."""
+    number = where.dtype.type(k)
+    for c in range(target.size):
+        target[c] = along[c] if where[c] == number else type(along[c])(0)
+
+
+@fast
 def _give(along, where, k, target):
+    """Add to `target` what came from position k of a window."""
     number = where.dtype.type(k)
     for c in range(target.size):
         target[c] += along[c] if where[c] == number else type(along[c])(0)

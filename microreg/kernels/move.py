@@ -1,68 +1,93 @@
 """Moving numbers: between strided and dense memory, between dtypes, by index.
 
-A strided array is given as a flat stretch of memory, the position `origin` of its first entry, its
-sizes `dims` and its `steps`, in entries; a step of 0 repeats an entry, a negative one runs back.
+A strided array has at most four axes here, a, b, c and one along which lines run. It is given as a
+flat stretch of memory, the position `origin` of its first entry, the sizes nb and nc, and how many
+entries apart neighbours along each axis lie; a step of 0 repeats an entry, a negative one runs
+back. Line l of the dense side is (a, b, c) in order, c fastest.
 """
 
 import functools
 
 import numpy as np
 
-from ._jit import by_type, kernel, scalar
+from . import _simd
+from ._jit import by_type, kernel
+from ._simd import transpose
+
+_STEPS = "nb:int64 nc:int64 sa:int64 sb:int64 sc:int64 sd:int64 origin:int64 start"
 
 
-@scalar
-def _line(i, dims, steps, origin):
-    """(column, position) of entry i: its index along the last axis, where that axis begins."""
-    rest = i // dims[dims.size - 1]
-    at = origin
-    for j in range(dims.size - 2, -1, -1):
-        at += rest % dims[j] * steps[j]
-        rest //= dims[j]
-    return i % dims[dims.size - 1], at
-
-
-@kernel("x[m] dims:int64[k] steps:int64[k] -> out[n]; origin:int64 start", split="n")
-def pack(x, dims, steps, out, origin, start):
-    """out[i] = entry i of a strided array."""
-    inner, step = dims[dims.size - 1], steps[steps.size - 1]
-    i = 0
-    while i < out.size:
-        column, at = _line(start + i, dims, steps, origin)
-        count = min(inner - column, out.size - i)
-        at += column * step
-        target = out[i : i + count]
-        if step == 1:
-            source = x[at : at + count]
-            for j in range(count):
+@kernel(f"x[m] -> out[l,d]; {_STEPS}", split="l")
+def pack(x, out, nb, nc, sa, sb, sc, sd, origin, start):
+    """out[l, j] = entry j of line l of a strided array."""
+    c = start % nc
+    b = start // nc % nb
+    a = start // nc // nb
+    for line in range(out.shape[0]):
+        at = origin + a * sa + b * sb + c * sc
+        target = out[line]
+        if sd == 1:
+            source = x[at : at + target.size]
+            for j in range(target.size):
                 target[j] = source[j]
-        elif step == 0:
-            for j in range(count):
-                target[j] = x[at]
+        elif sd == 0:
+            value = x[at]
+            for j in range(target.size):
+                target[j] = value
         else:
-            for j in range(count):
-                target[j] = x[at + j * step]
-        i += count
+            for j in range(target.size):
+                target[j] = x[at + j * sd]
+        c += 1
+        if c == nc:
+            c = 0
+            b += 1
+            if b == nb:
+                b = 0
+                a += 1
 
 
-@kernel("x[n] dims:int64[k] steps:int64[k] -> out[m]; origin:int64 start", split="n")
-def unpack(x, dims, steps, out, origin, start):
-    """Entry i of a strided array = x[i]; no two entries may lie at one place."""
-    inner, step = dims[dims.size - 1], steps[steps.size - 1]
-    i = 0
-    while i < x.size:
-        column, at = _line(start + i, dims, steps, origin)
-        count = min(inner - column, x.size - i)
-        at += column * step
-        source = x[i : i + count]
-        if step == 1:
-            target = out[at : at + count]
-            for j in range(count):
+@kernel(f"x[l,d] -> out[m]; {_STEPS}", split="l")
+def unpack(x, out, nb, nc, sa, sb, sc, sd, origin, start):
+    """Entry j of line l of a strided array = x[l, j]; no two entries may lie at one place."""
+    c = start % nc
+    b = start // nc % nb
+    a = start // nc // nb
+    for line in range(x.shape[0]):
+        at = origin + a * sa + b * sb + c * sc
+        source = x[line]
+        if sd == 1:
+            target = out[at : at + source.size]
+            for j in range(source.size):
                 target[j] = source[j]
         else:
-            for j in range(count):
-                out[at + j * step] = source[j]
-        i += count
+            for j in range(source.size):
+                out[at + j * sd] = source[j]
+        c += 1
+        if c == nc:
+            c = 0
+            b += 1
+            if b == nb:
+                b = 0
+                a += 1
+
+
+@kernel("x[n,p,q] -> out[n,q,r]", split="n", block=1, needs=(_simd,))
+def turn(x, out):
+    """out[i, k, j] = x[i, j, k]: each matrix transposed. r = p."""
+    _, rows, columns = x.shape
+    lanes = _simd.tile_shape(x)[1]
+    for i in range(x.shape[0]):
+        source, target = x[i], out[i]
+        for j in range(0, rows, lanes):
+            for k in range(0, columns, lanes):
+                some, wide = min(lanes, rows - j), min(lanes, columns - k)
+                if some == lanes and wide == lanes:
+                    at, to = j * columns + k, k * rows + j
+                    transpose(some, wide, source, at, columns, target, to, rows)
+                else:
+                    for p in range(some):
+                        for q in range(wide):
+                            target[k + q, j + p] = source[j + p, k + q]
 
 
 @kernel("-> out[n]; value", split="n")

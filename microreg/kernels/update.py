@@ -123,7 +123,7 @@ def tick_adam(options, count, hyper):
 
 
 def _adam(prox, count, keep):
-    """m, v: running means of g and g^2, corrected by 1 / (1 - beta1^t) and 1 / sqrt(1 - beta2^t)."""
+    """m, v: running means of g and g^2, corrected by 1 / (1 - beta1^t), 1 / sqrt(1 - beta2^t)."""
 
     wide = count + 1
 

@@ -7,9 +7,24 @@ import numpy as np
 from ..errors import ShapeError
 from ..kernels import formulas, lift
 from ..runtime import launch
-from ..runtime.remote import dense, empty
+from ..runtime.remote import dense, empty, inverse, memory_order
 from ..runtime.strided import expand, filled
 from ._op import as_float, flat
+
+
+def in_memory(function):
+    """The array function on arrays of one shape, taken through them in the order they lie in.
+
+    The result lies as the first array that is dense in another order than that of its axes.
+    """
+
+    def ordered(*arrays):
+        order = next((o for o in map(memory_order, arrays) if o is not None), None)
+        if order is None:
+            return function(*map(dense, arrays))
+        return function(*(dense(x.transpose(order)) for x in arrays)).transpose(inverse(order))
+
+    return ordered
 
 
 def unary(formula):
@@ -17,24 +32,26 @@ def unary(formula):
     kernel = lift.maps(formula)
 
     def function(x):
-        x = dense(as_float(x))
         out = empty(x.shape, x.dtype, x)
         launch(kernel, x.reshape(-1), out.reshape(-1))
         return out
 
-    return function
+    ordered = in_memory(function)
+    return lambda x: ordered(as_float(x))
 
 
 def zipped(formula):
-    """An array function of two dense arrays of one shape: a gradient from g and a saved array."""
-    kernel = lift.pairs(formula)
+    """An array function of two arrays of one shape: a gradient from g and a saved array."""
+    return _pairwise(lift.pairs(formula), None)
 
-    def function(g, x):
-        out = empty(x.shape, x.dtype, g)
-        launch(kernel, flat(g), flat(x), out.reshape(-1))
+
+def _pairwise(kernel, result):
+    def function(a, b):
+        out = empty(a.shape, result or a.dtype, a)
+        launch(kernel, a.reshape(-1), b.reshape(-1), out.reshape(-1))
         return out
 
-    return function
+    return in_memory(function)
 
 
 def binary(formula, result=None):
@@ -43,6 +60,7 @@ def binary(formula, result=None):
     `result` is the dtype of what comes out, if it is not that of the inputs.
     """
     kind = "" if result is None else f":{result}"
+    pairwise = _pairwise(lift.pairs(formula, kind), result)
 
     def function(a, b):
         if not isinstance(a, np.ndarray):
@@ -52,11 +70,7 @@ def binary(formula, result=None):
         if a.dtype != b.dtype:
             dtype = np.result_type(a.dtype, b.dtype)
             a, b = a.astype(dtype, copy=False), b.astype(dtype, copy=False)
-        if a.shape == b.shape:
-            out = empty(a.shape, result or a.dtype, a)
-            launch(lift.pairs(formula, kind), flat(a), flat(b), out.reshape(-1))
-            return out
-        return _broadcast(formula, a, b, kind, result)
+        return pairwise(a, b) if a.shape == b.shape else _broadcast(formula, a, b, kind, result)
 
     return function
 
@@ -64,11 +78,15 @@ def binary(formula, result=None):
 def _with_number(formula, x, s, flipped, kind):
     if x.dtype.kind != "f" and isinstance(s, float):
         x = as_float(x)
-    x = dense(x)
-    out = empty(x.shape, kind[1:] or x.dtype, x)
     number = s if x.dtype.kind in "iu" else float(s)
-    launch(lift.numbers(formula, flipped, kind), x.reshape(-1), out.reshape(-1), number)
-    return out
+    kernel = lift.numbers(formula, flipped, kind)
+
+    def function(x):
+        out = empty(x.shape, kind[1:] or x.dtype, x)
+        launch(kernel, x.reshape(-1), out.reshape(-1), number)
+        return out
+
+    return in_memory(function)(x)
 
 
 def broadcast_shape(*shapes):

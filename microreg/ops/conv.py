@@ -186,7 +186,7 @@ def _pool_forward(x, *, kernel, **attrs):
         raise ShapeError(f"max_pool2d: expected x (n, c, h, w), got {x.shape}")
     window = _window(x, kernel, attrs, "max_pool2d")
     memory, out = new_images(*x.shape[:2], *window, x)
-    place = empty(memory.shape, np.int16, x)
+    place = empty(memory.shape, np.int32, x)
     numbers = geometry(x, x.shape[1], window, kernel, attrs)
     launch(kernels.max_pool2d, images(x), numbers, memory, place)
     return out, place

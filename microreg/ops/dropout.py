@@ -7,7 +7,8 @@ import numpy as np
 from ..kernels import random as kernels
 from ..runtime import launch
 from ..runtime.remote import empty
-from ._op import Op, flat
+from ._elementwise import in_memory
+from ._op import Op
 
 
 def _keep_forward(*, shape, p, state):
@@ -17,10 +18,14 @@ def _keep_forward(*, shape, p, state):
 
 
 def _mask_forward(x, mask, *, p):
-    out = empty(x.shape, x.dtype, x)
     scale = 1.0 / (1.0 - p) if p < 1.0 else 0.0
-    launch(kernels.apply_mask, flat(x), flat(mask), out.reshape(-1), scale)
-    return out
+
+    def function(x, mask):
+        out = empty(x.shape, x.dtype, x)
+        launch(kernels.apply_mask, x.reshape(-1), mask.reshape(-1), out.reshape(-1), scale)
+        return out
+
+    return in_memory(function)(x, mask)
 
 
 keep_mask = Op("keep_mask", _keep_forward)

@@ -62,6 +62,9 @@ def _matmul_lower(a, b):
     _check(a, b)
     if a.ndim == 2 and b.ndim == 2:
         return _product(a, b, MATRIX)
+    if b.ndim == 2 and not _is_transposed(a):  # one product with all rows of a
+        rows = dense(a).reshape(math.prod(a.shape[:-1]), a.shape[-1])
+        return _product(rows, b, MATRIX).reshape(*a.shape[:-1], b.shape[-1])
     try:
         lead = broadcast_shape(a.shape[:-2], b.shape[:-2])
     except ShapeError:

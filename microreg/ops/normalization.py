@@ -8,7 +8,7 @@ from ..kernels import batch_norm as columns
 from ..kernels import norm as rows
 from ..kernels import reduce
 from ..runtime import launch
-from ..runtime.remote import dense, empty
+from ..runtime.remote import dense, empty, memory_order
 from ._op import Op, flat
 from .arithmetic import sqrt
 from .reduction import mean
@@ -67,10 +67,28 @@ def standardize(x, axes, eps):
     return centred / sqrt(mean(centred * centred, axes, True) + eps)
 
 
-def _grid(x):
-    """x (n, c, ...) as (n, c) if nothing follows, else as (n, c, s)."""
+def _grid(x, like):
+    """x (n, c, ...) as (n, c) if nothing follows or `like` has channels last, else (n, c, s)."""
     n, c, *rest = x.shape
+    if _channels_last(like):
+        moved = dense(x.transpose(0, *range(2, x.ndim), 1))
+        return moved.reshape(n * math.prod(rest), c)
     return dense(x).reshape((n, c, math.prod(rest)) if math.prod(rest) != 1 else (n, c))
+
+
+def _channels_last(x):
+    """Whether the channels of a pixel lie side by side."""
+    return x.ndim > 2 and memory_order(x) == [0, *range(2, x.ndim), 1]
+
+
+def _new_like(x):
+    """A new array that lies as x does, and it as a grid."""
+    if not _channels_last(x):
+        out = empty(x.shape, x.dtype, x)
+        return out, _grid(out, out)
+    n, c, *rest = x.shape
+    made = empty((n, *rest, c), x.dtype, x)
+    return made.transpose(0, x.ndim - 1, *range(1, x.ndim - 1)), made.reshape(-1, c)
 
 
 def _measured(grid, stats):
@@ -83,7 +101,7 @@ _NONE = np.empty(0, np.int64)
 
 
 def _batch_norm_forward(x, weight, bias, *, eps, momentum, running_mean, running_var, tracked):
-    grid = _grid(x)
+    grid = _grid(x, x)
     c, values = grid.shape[1], math.prod(grid.shape[2:])
     flat_grid = grid.ndim == 2
     stats = columns.column_stats if flat_grid else columns.image_stats
@@ -106,18 +124,18 @@ def _batch_norm_forward(x, weight, bias, *, eps, momentum, running_mean, running
         nothing if running_var is None else running_var,
         _NONE if tracked is None else tracked.reshape(1),
         block_rows * values,
-        len(x) * values,
+        len(grid) * values,
         eps,
         -1.0 if momentum is None else momentum,
     )
-    out = empty(x.shape, x.dtype, x)
+    out, target = _new_like(x)
     apply = columns.column_apply if flat_grid else columns.image_apply
-    launch(apply, grid, centre, scale, shift, out.reshape(grid.shape))
+    launch(apply, grid, centre, scale, shift, target)
     return out, centre, rstd
 
 
 def _batch_norm_gradients(g, x, weight, centre, rstd):
-    grid, along = _grid(x), _grid(g)
+    grid, along = _grid(x, x), _grid(g, x)
     c = grid.shape[1]
     flat_grid = grid.ndim == 2
     sums = columns.column_sums if flat_grid else columns.image_sums
@@ -130,9 +148,9 @@ def _batch_norm_gradients(g, x, weight, centre, rstd):
     launch(
         columns.merge_sums, rstd, dense(weight), partial, dweight, dbias, scale, slope, shift, count
     )
-    dx = empty(x.shape, x.dtype, x)
+    dx, target = _new_like(x)
     backward = columns.column_backward if flat_grid else columns.image_backward
-    launch(backward, along, grid, centre, scale, slope, shift, dx.reshape(grid.shape))
+    launch(backward, along, grid, centre, scale, slope, shift, target)
     return dx, dweight, dbias
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from ..errors import ShapeError
 from ..kernels import reduce as kernels
 from ..runtime import launch
-from ..runtime.remote import dense, empty
+from ..runtime.remote import dense, empty, memory_order
 from ._op import Op, as_float
 from .arithmetic import expand, same
 from .shape import reshape
@@ -67,6 +67,11 @@ def _rows(x, axes):
 
 def sum_over(x, axes):
     """The sum over some axes, flat, by kernels in fixed blocks."""
+    order = memory_order(x)
+    if order is not None:
+        kept = [i for i in order if i not in axes]
+        if kept == sorted(kept):  # the result lies the same way
+            return sum_over(x.transpose(order), tuple(sorted(map(order.index, axes))))
     if len(axes) == x.ndim:
         return sum_all(dense(x))
     if axes == tuple(range(len(axes))):

@@ -107,3 +107,16 @@ def empty(shape, dtype, like):
 def dense(x):
     """x itself if it is C-contiguous, else a copy that is: what a kernel needs."""
     return x if x.flags.c_contiguous else x.copy()
+
+
+def memory_order(x):
+    """The order of axes in which x is dense, or None if that is their own, or there is none."""
+    if x.flags.c_contiguous:
+        return None
+    order = sorted(range(x.ndim), key=lambda i: (-x.strides[i], i))
+    return order if x.transpose(order).flags.c_contiguous else None
+
+
+def inverse(order):
+    """The order that puts axes back."""
+    return sorted(range(len(order)), key=order.__getitem__)

@@ -1,6 +1,7 @@
 """Copies between arrays that lie in memory in different ways, by kernels."""
 
 import functools
+import math
 
 import numpy as np
 
@@ -35,8 +36,17 @@ def stretch(x, dims, steps):
 
 
 @functools.cache
-def _geometry(dims, steps):
-    return np.array(dims or (1,), np.int64), np.array(steps or (1,), np.int64)
+def _merged(dims, steps):
+    """The same places with axes of length one left out and axes that continue each other joined."""
+    out = []
+    for n, s in zip(dims, steps, strict=True):
+        if n == 1:
+            continue
+        if out and out[-1][1] == n * s:
+            out[-1] = (out[-1][0] * n, s)
+        else:
+            out.append((n, s))
+    return tuple(out) or ((1, 1),)
 
 
 def steps_of(x):
@@ -45,10 +55,16 @@ def steps_of(x):
 
 
 def pack(x, dims, steps, out):
-    """Fill `out` with the entries of x that lie at these steps."""
+    """Fill the dense array `out` with the entries of x that lie at these steps."""
     if out.size:
         memory, origin = stretch(x, dims, steps)
-        launch(move.pack, memory, *_geometry(tuple(dims), steps), out.reshape(-1), origin)
+        axes = _merged(tuple(dims), tuple(steps))
+        shape = _turned(axes)
+        if shape is not None and x.itemsize >= 4 and out.dtype.kind == "f":
+            n, p, q = shape
+            launch(move.turn, memory.reshape(n, p, q), out.reshape(n, q, p))
+        else:
+            _lines(move.pack, memory, out.reshape(-1), axes, origin, packs=True)
     return out
 
 
@@ -57,8 +73,39 @@ def unpack(x, out):
     if x.size:
         steps = steps_of(out)
         memory, origin = stretch(out, out.shape, steps)
-        launch(move.unpack, dense(x).reshape(-1), *_geometry(out.shape, steps), memory, origin)
+        axes = _merged(out.shape, steps)
+        _lines(move.unpack, dense(x).reshape(-1), memory, axes, origin, packs=False)
     return out
+
+
+def _turned(axes):
+    """(n, p, q) if the axes read matrices (p, q), dense one behind the other, by columns."""
+    if len(axes) not in (2, 3):
+        return None
+    *ahead, (q, one), (p, step) = axes
+    if one != 1 or step != q or p < 4 or q < 4 or (ahead and ahead[0][1] != p * q):
+        return None
+    return (ahead[0][0] if ahead else 1), p, q
+
+
+def _lines(kernel, source, target, axes, origin, packs):
+    """Launch `pack` or `unpack`, once for each entry of what axes there are beyond four."""
+    if len(axes) > 4:
+        (n, step), inner = axes[0], axes[1:]
+        size = math.prod(m for m, _ in inner)
+        for i in range(n):
+            part = slice(i * size, (i + 1) * size)
+            at = origin + i * step
+            if packs:
+                _lines(kernel, source, target[part], inner, at, packs)
+            else:
+                _lines(kernel, source[part], target, inner, at, packs)
+        return
+    *lines, (d, sd) = axes
+    (_, sa), (nb, sb), (nc, sc) = [(1, 0)] * (3 - len(lines)) + lines
+    matrix = (math.prod(n for n, _ in lines), d)
+    source, target = (source, target.reshape(matrix)) if packs else (source.reshape(matrix), target)
+    launch(kernel, source, target, nb, nc, sa, sb, sc, sd, origin)
 
 
 def overwrite(out, x):
