@@ -229,9 +229,9 @@ class Kernel:
 
     @cached_property
     def inner(self):
-        """The dimensions beside `split` of the first array that is split."""
+        """The dimensions beside `split` of the array that is split and has most of them."""
         split = [a.dims for a in self.signature.arrays if a.dims and a.dims[0] == self.split]
-        return split[0][1:]
+        return max(split, key=len)[1:]
 
     def rows(self, sizes):
         """Rows in a block, for the sizes of the dimensions by name."""

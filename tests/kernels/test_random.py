@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from microreg.kernels import random
-from microreg.runtime import get_num_threads, launch, set_num_threads
+
+from .running import garbage, run
 
 VECTORS = [  # counter, key, result: the Random123 distribution's kat_vectors for philox4x32-10
     ([0] * 4, [0] * 2, [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]),
@@ -15,7 +16,9 @@ VECTORS = [  # counter, key, result: the Random123 distribution's kat_vectors fo
         [0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1],
     ),
 ]
-SIZES = [0, 1, 2, 3, 5, 8191, 8192, 8193, 50_001]
+SIZES = [0, 1, 15, 16, 17, 63, 64, 65, 8191, 8192, 8193, 50_001]
+STREAMS = [(0, 0), (7, 3), (2**40 + 5, 2**33 - 2), (2**63 - 1, 1), (3, 2**32 - 17)]
+PROBABILITIES = [0.0, 0.07, 0.4, 0.9, 1.0]
 
 
 @pytest.mark.parametrize("counter, key, want", VECTORS, ids=["zeros", "ones", "pi"])
@@ -28,62 +31,106 @@ def state(seed, offset=0):
     return np.array([seed, offset], np.int64)
 
 
-def drop(x, p, seed=11, offset=0):
-    out = np.full_like(x, np.nan)
-    launch(random.dropout, x, state(seed, offset), out, p)
-    return out
+def draw(size, seed=11, offset=0):
+    bits = garbage(size, np.uint32)
+    run(random.draw_bits, state(seed, offset), bits)
+    return bits
 
 
-def naive_kept(size, p, seed, offset):
-    """Which entries stay: number i of the stream, as Python integers."""
-    kept = []
+def keep(size, p, seed=11, offset=0):
+    mask = garbage(size, np.uint8)
+    run(random.keep_mask, state(seed, offset), mask, p)
+    return mask
+
+
+def naive_bits(size, seed, offset):
+    """The numbers of a stream, as Python integers: see random.py."""
+    bits = []
     for i in range(size):
-        counter = offset + i // 4
+        group, place = divmod(i, 64)
+        counter = offset + 16 * group + place % 16
         words = [counter & 0xFFFFFFFF, counter >> 32, 0, 0, seed & 0xFFFFFFFF, seed >> 32]
-        kept.append(int(random.philox(*map(np.uint64, words))[i % 4]) >= int(p * 2**32))
-    return np.array(kept, bool)
+        bits.append(int(random.philox(*map(np.uint64, words))[place // 16]))
+    return np.array(bits, np.uint32)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("p", [0.0, 0.07, 0.4, 0.9, 1.0])
-def test_entries_are_zero_or_scaled(dtype, p):
+@pytest.mark.parametrize("seed, offset", STREAMS)
+@pytest.mark.parametrize("size", [1, 16, 63, 64, 65, 130, 200])
+def test_the_bits_are_those_of_the_stream(size, seed, offset):
+    np.testing.assert_array_equal(draw(size, seed, offset), naive_bits(size, seed, offset))
+
+
+@pytest.mark.parametrize("p", PROBABILITIES)
+@pytest.mark.parametrize("seed, offset", STREAMS)
+def test_a_mask_is_on_where_the_bits_reach_p(seed, offset, p):
     for size in SIZES:
-        x = np.linspace(1, 2, size).astype(dtype)
-        got = drop(x, p)
-        kept = got != 0
-        scale = dtype(1) / (dtype(1) - dtype(p)) if p < 1 else dtype(0)
-        np.testing.assert_allclose(got[kept], x[kept] * scale, rtol=2 * np.finfo(dtype).eps)
+        got, bits = keep(size, p, seed, offset), draw(size, seed, offset)
+        np.testing.assert_array_equal(got, bits >= p * 2**32)
         if size > 5000:
-            assert abs(kept.mean() - (1 - p)) <= 5 * (p * (1 - p) / size) ** 0.5
+            assert abs(got.mean() - (1 - p)) <= 5 * (p * (1 - p) / size) ** 0.5
 
 
-@pytest.mark.parametrize("seed, offset", [(0, 0), (7, 3), (2**40 + 5, 2**33 - 2), (2**63 - 1, 1)])
-def test_compiled_mask_is_the_stream(seed, offset):
-    got = drop(np.ones(23), 0.37, seed, offset) != 0
-    np.testing.assert_array_equal(got, naive_kept(23, 0.37, seed, offset))
+def test_a_number_does_not_depend_on_how_many_are_drawn():
+    whole = draw(SIZES[-1])
+    for size in SIZES:
+        np.testing.assert_array_equal(draw(size), whole[:size])
+
+
+@pytest.mark.parametrize("groups", [1, 2, 128, 200])
+def test_a_stream_goes_on_where_its_counters_say(groups):
+    numbers = 64 * groups
+    taken = garbage(2, np.int64)
+    moved = state(5, 100)
+    run(random.take, moved, taken, random.counters(numbers))
+    assert taken.tolist() == [5, 100] and moved.tolist() == [5, 100 + 16 * groups]
+    whole = draw(numbers + 333, *taken)
+    np.testing.assert_array_equal(draw(333, *moved), whole[numbers:])
+
+
+@pytest.mark.parametrize("numbers, want", [(0, 0), (1, 16), (64, 16), (65, 32), (640, 160)])
+def test_counters_are_used_up_by_groups(numbers, want):
+    assert random.counters(numbers) == want
 
 
 def test_streams_differ_by_seed_and_by_offset():
-    x = np.ones(4000)
-    masks = [drop(x, 0.5, seed, offset) for seed, offset in ((1, 0), (2, 0), (1, 1), (1, 1000))]
+    masks = [keep(4000, 0.5, *s) for s in ((1, 0), (2, 0), (1, 1), (1, 1000), (2**32 + 1, 0))]
     for i, a in enumerate(masks):
         for b in masks[:i]:
             assert abs((a == b).mean() - 0.5) < 5 * 0.5 / 4000**0.5
-    np.testing.assert_array_equal(masks[0][4000 - 3996 :], drop(x, 0.5, 1, 1)[:-4])
 
 
-def test_nan_stays_even_where_it_would_be_dropped():
-    assert np.isnan(drop(np.full(50, np.nan, np.float32), 0.5)).all()
+@pytest.mark.parametrize("scale", [0.0, 1.0, 1.25, 7.0])
+def test_a_mask_keeps_and_scales(scale, dtype, rng):
+    for size in SIZES:
+        x, mask = rng.normal(size=size).astype(dtype), keep(size, 0.4)
+        out = garbage(size, dtype)
+        run(random.apply_mask, x, mask, out, scale)
+        np.testing.assert_array_equal(out, x * (mask * dtype(scale)))
 
 
-def test_bits_do_not_depend_on_the_threads(monkeypatch):
-    monkeypatch.setattr(random.dropout, "grain", 1)
-    before = get_num_threads()
-    try:
-        results = []
-        for count in (1, 2, 4):
-            set_num_threads(count)
-            results.append(drop(np.ones(100_003, np.float32), 0.3).tobytes())
-    finally:
-        set_num_threads(before)
-    assert results[0] == results[1] == results[2]
+def test_nan_stays_even_where_it_would_be_dropped(dtype):
+    x, out = np.full(50, np.nan, dtype), np.zeros(50, dtype)
+    run(random.apply_mask, x, keep(50, 0.5), out, 2.0)
+    assert np.isnan(out).all()
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 5, 64, 1000])
+@pytest.mark.parametrize("seed, offset", STREAMS)
+def test_shuffling_gives_a_permutation(size, seed, offset):
+    order, again, other = (garbage(size, np.int64) for _ in range(3))
+    run(random.shuffle, state(seed, offset), order)
+    run(random.shuffle, state(seed, offset), again)
+    run(random.shuffle, state(seed, offset + random.counters(size) + 1), other)
+    assert sorted(order.tolist()) == list(range(size))
+    np.testing.assert_array_equal(order, again)
+    assert size < 64 or (order != other).any()
+
+
+def test_every_permutation_is_as_likely():
+    """All 24 orders of four things; the chi-squared statistic has mean 23, deviation 6.8."""
+    counts, order = {}, garbage(4, np.int64)
+    for i in range(6000):
+        run(random.shuffle, state(3, i), order)
+        counts[tuple(order)] = counts.get(tuple(order), 0) + 1
+    assert len(counts) == 24
+    assert sum((c - 250) ** 2 / 250 for c in counts.values()) < 23 + 5 * 6.8
