@@ -182,6 +182,10 @@ def max_pool2d(x, geometry, out, place):
                                 pixel = x[image, y + u * dh, z + v * dw]
                                 _larger(pixel, best, where, u * kw + v, fresh)
                                 fresh = 0
+                    if fresh == 1:
+                        for k in range(best.size):
+                            best[k] = -np.inf
+                            where[k] = -1
 
 
 @scalar
