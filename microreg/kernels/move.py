@@ -12,6 +12,7 @@ import numpy as np
 
 from . import _simd
 from ._jit import by_type, kernel
+from ._native import flatten
 from ._simd import transpose
 
 _STEPS = "nb:int64 nc:int64 sa:int64 sb:int64 sc:int64 sd:int64 origin:int64 start"
@@ -71,13 +72,13 @@ def unpack(x, out, nb, nc, sa, sb, sc, sd, origin, start):
                 a += 1
 
 
-@kernel("x[n,p,q] -> out[n,q,r]", split="n", block=1, needs=(_simd,))
+@kernel("x[n,p,q] -> out[n,q,p]", split="n", block=1, needs=(_simd,))
 def turn(x, out):
-    """out[i, k, j] = x[i, j, k]: each matrix transposed. r = p."""
+    """out[i, k, j] = x[i, j, k]: each matrix transposed."""
     _, rows, columns = x.shape
     lanes = _simd.tile_shape(x)[1]
     for i in range(x.shape[0]):
-        source, target = x[i], out[i]
+        source, target = flatten(x[i]), flatten(out[i])
         for j in range(0, rows, lanes):
             for k in range(0, columns, lanes):
                 some, wide = min(lanes, rows - j), min(lanes, columns - k)
@@ -87,7 +88,7 @@ def turn(x, out):
                 else:
                     for p in range(some):
                         for q in range(wide):
-                            target[k + q, j + p] = source[j + p, k + q]
+                            target[(k + q) * rows + j + p] = source[(j + p) * columns + k + q]
 
 
 @kernel("-> out[n]; value", split="n")

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 from microreg.kernels import move
+from microreg.runtime import strided
 
 from .running import garbage, run
 
 DTYPES = [np.float32, np.float64, np.int64, np.bool_]
 LONG = 8192 + 700  # more than a block of results
 
-# views of an array of the first shape: the second gives the view
+# views, of at most four axes, of an array of the first shape
 VIEWS = {
     "as it is": ((7, 9), lambda x: x),
     "transposed": ((7, 9), lambda x: x.T),
@@ -22,10 +23,10 @@ VIEWS = {
     "columns backwards, every third": ((4, 11), lambda x: x[:, ::-3]),
     "one entry": ((4, 4), lambda x: x[2:3, 1:2]),
     "one axis backwards": ((13,), lambda x: x[::-2]),
-    "a line of several blocks": ((2, LONG), lambda x: x[:, 3:]),
-    "a line of several blocks, backwards": ((2, LONG), lambda x: x[:, ::-1]),
-    "lines across the ends of blocks": ((90, 130), lambda x: x[:, 1:]),
-    "columns across the ends of blocks": ((130, 90), lambda x: x.T[:, :-1]),
+    "two blocks of one line": ((2, LONG), lambda x: x[:, 3:]),
+    "two blocks of one line, backwards": ((2, LONG), lambda x: x[:, ::-1]),
+    "several blocks of lines": ((190, 130), lambda x: x[:, 1:]),
+    "several blocks of columns": ((130, 190), lambda x: x.T[:, :-1]),
     "four axes": ((9, 7, 11, 13), lambda x: x.transpose(3, 1, 0, 2)[:, ::-1]),
 }
 REPEATED = {
@@ -35,6 +36,11 @@ REPEATED = {
     "a number": ((1,), lambda x: np.broadcast_to(x, (3, 4))),
     "backwards, twice": ((6,), lambda x: np.broadcast_to(x[::-1], (2, 6))),
 }
+DEEP = {  # more axes than the kernels have
+    "five axes": ((2, 3, 4, 5, 6), lambda x: x.transpose(4, 2, 0, 3, 1)),
+    "five axes, parts": ((3, 3, 4, 5, 6), lambda x: x[::-2, 1:, ::2, ::-1, 1:5]),
+    "six axes": ((2, 3, 2, 3, 2, 3), lambda x: x.transpose(5, 0, 3, 1, 4, 2)[:, :, ::-1]),
+}
 
 
 def entries(shape, dtype):
@@ -43,10 +49,12 @@ def entries(shape, dtype):
 
 
 def layout(view, memory):
-    """(dims, steps, origin) of a view of `memory`."""
+    """The shape as lines, and nb, nc, sa, sb, sc, sd, origin, of a view of `memory`."""
+    shape = (1,) * (4 - view.ndim) + view.shape
+    steps = (0,) * (4 - view.ndim) + tuple(s // memory.itemsize for s in view.strides)
     ahead = view.__array_interface__["data"][0] - memory.__array_interface__["data"][0]
-    steps = [s // memory.itemsize for s in view.strides]
-    return np.array(view.shape), np.array(steps), ahead // memory.itemsize
+    lines = (np.prod(shape[:3]), shape[3])
+    return lines, (*shape[1:3], *steps, ahead // memory.itemsize)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -54,10 +62,10 @@ def layout(view, memory):
 def test_packing_reads_what_the_view_shows(name, dtype):
     shape, take = (VIEWS | REPEATED)[name]
     x = entries(shape, dtype)
-    dims, steps, origin = layout(take(x), x)
-    out = garbage(take(x).size, dtype)
-    run(move.pack, x.reshape(-1), dims, steps, out, origin)
-    np.testing.assert_array_equal(out, take(x).ravel())
+    lines, numbers = layout(take(x), x)
+    out = garbage(lines, dtype)
+    run(move.pack, x.reshape(-1), out, *numbers)
+    np.testing.assert_array_equal(out.reshape(take(x).shape), take(x))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -67,18 +75,54 @@ def test_unpacking_writes_the_view_and_nothing_else(name, dtype):
     want, got = garbage(shape, dtype), garbage(shape, dtype)
     x = entries(take(want).size, dtype)
     take(want)[...] = x.reshape(take(want).shape)
-    dims, steps, origin = layout(take(got), got)
-    run(move.unpack, x, dims, steps, got.reshape(-1), origin)
+    lines, numbers = layout(take(got), got)
+    run(move.unpack, x.reshape(lines), got.reshape(-1), *numbers)
     np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", VIEWS | REPEATED | DEEP)
+def test_any_view_is_copied(name, dtype):
+    """Through the function that chooses between the kernels."""
+    shape, take = (VIEWS | REPEATED | DEEP)[name]
+    x = entries(shape, dtype)
+    view, out = take(x), garbage(take(x).shape, dtype)
+    strided.pack(view, view.shape, strided.steps_of(view), out)
+    np.testing.assert_array_equal(out, view)
+    if name not in REPEATED:
+        want, got = garbage(shape, dtype), garbage(shape, dtype)
+        take(want)[...] = out
+        strided.unpack(out, take(got))
+        np.testing.assert_array_equal(got, want)
 
 
 @pytest.mark.parametrize("shape", [(0,), (0, 3), (3, 0), (2, 0, 4)])
 def test_nothing_is_moved_of_nothing(shape):
-    dims, steps = np.array(shape), np.ones(len(shape), np.int64)
-    x, none = np.arange(5.0), np.empty(0)
-    run(move.pack, x, dims, steps, none, 0)
-    run(move.unpack, none, dims, steps, x, 0)
+    none, x = np.empty(shape), np.arange(5.0)
+    lines, numbers = layout(none, none)
+    run(move.pack, x, none.reshape(lines), *numbers[:-1], 0)
+    run(move.unpack, none.reshape(lines), x, *numbers[:-1], 0)
     np.testing.assert_array_equal(x, np.arange(5.0))
+    assert strided.pack(none, shape, strided.steps_of(none), none) is none
+
+
+@pytest.mark.parametrize("columns", [1, 3, 15, 16, 17, 40])
+@pytest.mark.parametrize("rows", [1, 5, 8, 16, 31, 32, 50])
+def test_matrices_are_turned(rows, columns, dtype, rng):
+    for n in (0, 1, 3):
+        x = rng.normal(size=(n, rows, columns)).astype(dtype)
+        out = garbage((n, columns, rows), dtype)
+        run(move.turn, x, out)
+        np.testing.assert_array_equal(out, x.swapaxes(1, 2))
+
+
+@pytest.mark.parametrize("shape", [(40, 33), (3, 40, 33), (2, 5, 4)])
+def test_dense_matrices_are_turned_whatever_their_numbers(shape, dtype):
+    x = entries(shape, dtype)
+    x.reshape(-1)[:3] = np.nan, np.inf, -0.0
+    view, out = x.swapaxes(-1, -2), garbage(x.swapaxes(-1, -2).shape, dtype)
+    strided.pack(view, view.shape, strided.steps_of(view), out)
+    assert out.tobytes() == np.ascontiguousarray(view).tobytes()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
