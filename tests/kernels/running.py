@@ -1,15 +1,20 @@
-"""Running a kernel in a test: once, with its arguments checked and its inputs guarded."""
+"""Running a kernel in a test, in every way there is, with its inputs guarded."""
+
+import ctypes
 
 import numpy as np
 
-from microreg.runtime import launch
+from microreg.kernels._jit import GRAIN
+from microreg.kernels.interpreter import HEAD
+from microreg.runtime import Launch, Program, cpu, launch
+
+_PART = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_int64, ctypes.c_int64)
 
 
 def run(kernel, *args):
     """Launch a kernel; every array that it does not say it writes must be as it was before."""
     kernel.check(args)
-    given = kernel.signature.arrays[kernel.scratch is not None :]
-    kept = [(a, a.copy()) for spec, a in zip(given, args, strict=False) if not spec.written]
+    kept = [(a, a.copy()) for spec, a in arrays(kernel, args) if not spec.written]
     launch(kernel, *args)
     for array, before in kept:
         np.testing.assert_array_equal(array, before)
@@ -20,6 +25,63 @@ def garbage(shape, dtype):
     return np.full(shape, np.nan if np.dtype(dtype).kind == "f" else 77).astype(dtype)
 
 
-def wide(*arrays):
-    """Arrays in float64."""
-    return [x.astype(np.float64) for x in arrays]
+def arrays(kernel, args):
+    """(its specification, array) of each array argument; scratch memory is not among them."""
+    return list(zip(kernel.signature.arrays[kernel.scratch is not None :], args, strict=False))
+
+
+def copied(args):
+    return tuple(x.copy() if isinstance(x, np.ndarray) else x for x in args)
+
+
+def bits(kernel, args):
+    """The bits of every array that the kernel writes."""
+    return [array.tobytes() for spec, array in arrays(kernel, args) if spec.written]
+
+
+def at_once(kernel, args):
+    """The arguments after a launch of its own; those given stay as they are."""
+    args = copied(args)
+    launch(kernel, *args)
+    return args
+
+
+def in_a_table(kernel, args, work=0):
+    """The arguments after a program of this one launch."""
+    args = copied(args)
+    program = Program([Launch(kernel, args)])
+    program.work = work
+    program.run()
+    return args
+
+
+def by_the_team(kernel, args):
+    """The arguments after every thread has done its part, however little there is to do."""
+    return in_a_table(kernel, args, GRAIN)
+
+
+def last_thread_first(kernel, args, threads):
+    """The arguments after the last thread has done its part, then the last but one, and so on.
+
+    It shows whether a part reads what another writes, or writes where another does.
+    """
+    args = copied(args)
+    given, dtype = args, kernel.dtype(args)
+    if kernel.scratch is not None:
+        given = (np.empty((threads, kernel.scratch(args)), dtype), *args)
+    row = cpu.pack(kernel, given)[8 * HEAD :]
+    part = _PART(kernel.entry(dtype))
+    for tid in reversed(range(threads)):
+        part(row, tid, threads)
+    return args
+
+
+def interpreted(kernel, args):
+    """The arguments after the Python function itself."""
+    args = given = copied(args)
+    dtype = kernel.dtype(args)
+    if kernel.scratch is not None:
+        given = (np.zeros((1, kernel.scratch(args)), dtype), *args)
+    with np.errstate(all="ignore"):
+        kernel(*(dtype.type(x) if isinstance(x, float) else x for x in given))
+    return args

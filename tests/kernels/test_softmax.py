@@ -176,7 +176,9 @@ def test_gradients_are_those_of_the_values(width):
         slope = (g * (_run(forward, x + h * way) - _run(forward, x - h * way))).sum() / (2 * h)
         got = (_run(backward, g, _run(forward, x)) * way).sum()
         assert abs(got - slope) <= 1e-8 * np.abs(g * way).sum()
-    slope = g[:, 0] @ (_cross_entropy(x + h * way, labels)[0] - _cross_entropy(x - h * way, labels)[0])
+    slope = g[:, 0] @ (
+        _cross_entropy(x + h * way, labels)[0] - _cross_entropy(x - h * way, labels)[0]
+    )
     got = (_gradient(_cross_entropy(x, labels)[1], labels, g[:, 0].copy()) * way).sum()
     assert abs(got - slope / (2 * h)) <= 1e-8 * np.abs(g[:, :1] * way).sum()
 

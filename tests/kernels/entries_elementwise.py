@@ -1,0 +1,158 @@
+"""The registry's lines of elementwise kernels, of penalties and of optimizers."""
+
+import numpy as np
+
+from microreg.kernels import group, lift, move, random, update
+from microreg.penalties import L1
+
+from .entries import Draw, entry
+from .test_elementwise import BINARY, MAPS, POSITIVE, TESTS, TRIPLES, formula, kind
+
+SIZES = (37, 3 * 8192 + 5)  # of one axis: one block, three and a bit
+
+
+def lifted():
+    for name in MAPS:
+        first = Draw.positive if name in POSITIVE else Draw.real
+        yield entry(lift.maps(formula(name)), lambda d, n, f=first: (f(d, n), d.new(n)), *SIZES)
+    for name in BINARY:
+        yield from of_two(name)
+    for name in TRIPLES:
+        yield entry(
+            lift.triples(formula(name)),
+            lambda d, n: (d.integers(0, 2, n, dtype=d.dtype), d.real(n), d.real(n), d.new(n)),
+            *SIZES,
+        )
+
+
+def of_two(name):
+    """The kernels of a formula of two numbers; the base of a power is positive."""
+    base = Draw.positive if name in POSITIVE else Draw.real
+    what, result = formula(name), kind(name)
+
+    def out(d, *shape):
+        return d.new(*shape, dtype=np.bool_ if name in TESTS else None)
+
+    yield entry(lift.pairs(what, result), lambda d, n: (base(d, n), d.real(n), out(d, n)), *SIZES)
+    for flipped in (False, True):
+        first, second = (Draw.real, base) if flipped else (base, Draw.real)
+        yield entry(
+            lift.numbers(what, flipped, result),
+            lambda d, n, first=first: (first(d, n), out(d, n), 0.7),
+            *SIZES,
+        )
+        for q, r, many in ((5, 7, 700), (6, 1, 4000)):
+            yield entry(
+                lift.middles(what, flipped, result),
+                lambda d, p, q=q, r=r, first=first, second=second: (
+                    first(d, p, q, r), second(d, q), out(d, p, q, r)
+                ),
+                3, many, f"{q}x{r}",
+            )  # fmt: skip
+
+
+def moved():
+    def lines(d, n):
+        """n lines of 21 entries in three planes: every second entry, backwards."""
+        nc = n // 3 + 1
+        return d.real(3 * nc * 60), d.new(n, 21), (3, nc, 0, nc * 60, 60, -2, 50)
+
+    def pack(d, n):
+        x, out, numbers = lines(d, n)
+        return x, out, *numbers
+
+    def unpack(d, n):
+        out, _, numbers = lines(d, n)
+        return d.real(n, 21), out, *numbers
+
+    yield entry(move.pack, pack, 4, 1700)
+    yield entry(move.unpack, unpack, 4, 1700)
+    yield entry(move.turn, lambda d, n: (d.real(n, 37, 21), d.new(n, 21, 37)), 2, 9)
+    yield entry(move.fill, lambda d, n: (d.new(n), 0.7), *SIZES)
+    for source, target in (("float32", "float64"), ("float64", "float32"), ("int64", "bool")):
+        yield entry(
+            move.cast(source, target),
+            lambda d, n, a=source, b=target: (d.integers(-2, 3, n, dtype=a), d.new(n, dtype=b)),
+            *SIZES,
+        )
+    yield entry(
+        move.take_rows,
+        lambda d, n: (d.real(50, 17), d.integers(-52, 52, n), d.new(n, 17)),
+        9, 3000,
+    )  # fmt: skip
+    yield entry(
+        move.add_rows_at,
+        lambda d, m: (d.real(2 * m, 17), d.integers(-m - 2, m + 2, 2 * m), d.new(m, 17)),
+        9, 900,
+    )  # fmt: skip
+
+
+def drawn():
+    def state():
+        return np.array([7, 2**33 - 2])
+
+    yield entry(random.draw_bits, lambda d, n: (state(), d.new(n, dtype=np.uint32)), *SIZES)
+    yield entry(random.keep_mask, lambda d, n: (state(), d.new(n, dtype=np.uint8), 0.3), *SIZES)
+    yield entry(
+        random.apply_mask,
+        lambda d, n: (d.real(n), d.integers(0, 2, n, dtype=np.uint8), d.new(n), 1.25),
+        *SIZES,
+    )
+    yield entry(random.take, lambda d, n: (state(), d.new(2, dtype=np.int64), n), 9, 100_000)
+    yield entry(random.shuffle, lambda d, n: (state(), d.new(n, dtype=np.int64)), 70, 1000)
+
+
+def penalized():
+    l1 = L1(0.3)
+    yield entry(
+        lift.map_kernel(l1.grad_1d, 1), lambda d, n: (d.real(n), d.numbers(0.3), d.new(n)), *SIZES
+    )
+    yield entry(
+        lift.step_kernel(l1.prox_1d, 1),
+        lambda d, n: (d.real(n), d.positive(n), d.numbers(0.3), d.new(n)),
+        *SIZES,
+    )
+    total = lift.sum_kernel(l1.value_1d, 1)
+    yield entry(
+        total,
+        lambda d, n: (d.real(n), d.numbers(0.3), d.new(total.blocks({"n": n}), dtype=np.float64)),
+        *SIZES,
+    )
+    for kernel in (group.group_lasso, group.max_norm):
+        yield entry(kernel, grouped, 5, 300)
+
+
+def grouped(d, g):
+    """g groups of 1, 2, 3, 1, 2, ... members that lie anywhere."""
+    sizes = 1 + np.arange(g) % 3
+    starts, n = np.cumsum(sizes) - sizes, int(sizes.sum())
+    order = d.rng.permutation(n)
+    return d.numbers(0.4, 0.1), d.positive(n), order, starts, sizes, d.positive(g), d.real(n)
+
+
+def updates():
+    """Every rule, with and without keeping the steps; and what makes its numbers."""
+    chosen = [
+        update.update_kernel(rule, prox, count, keep)
+        for rule in update.RULES
+        for prox, count, keep in ((L1.prox_1d, 1, False), (update.no_prox, 0, True))
+    ]
+    ticks = [k for name, k in vars(update).items() if name.startswith("tick_")]
+    for kernel in [*chosen, *ticks]:
+        yield entry(kernel, lambda d, n, kernel=kernel: positives(kernel, d, n), *SIZES)
+
+
+def positives(kernel, d, n):
+    """Positive numbers for every array of a signature: n of them, 1, or 16.
+
+    A running mean is so small that a variance stays positive.
+    """
+    arrays = []
+    for spec in kernel.signature.arrays:
+        shape = [{"n": n, "1": 1}.get(dim, 16) for dim in spec.dims]
+        if spec.dtype == "int64":
+            arrays.append(d.integers(1, 5, *shape))
+        else:
+            kind = d.dtype if spec.dtype == "T" else spec.dtype
+            arrays.append(d.positive(*shape, dtype=kind) / (30 if spec.name == "mean" else 3))
+    return tuple(arrays)

@@ -1,0 +1,98 @@
+"""The registry's lines of matrix products, convolution and pooling."""
+
+import numpy as np
+
+from microreg.kernels import conv, matmul
+from microreg.kernels._gemm import BIAS, BIAS_RELU, NO_BIAS
+from microreg.ops.conv import output_size
+
+from .entries import entry
+
+# k, n and the large m: few rows, few columns, read in place, packed, a sum of several parts
+PRODUCTS = [(40, 7, 5), (5, 300, 40), (33, 100, 700), (333, 401, 320), (650, 170, 80)]
+# image (h, w, c), channels of the result, window, then stride, padding, dilation and groups
+IMAGES = {
+    "3x3": ((5, 6, 3), 4, (3, 3), (1, 1), (1, 1)),
+    "strided, 2 groups": ((7, 6, 4), 6, (3, 2), (2, 1), (1, 0), (1, 1), 2),
+    "dilated": ((7, 6, 3), 17, (2, 2), (1, 2), (1, 1), (2, 1)),
+}
+
+
+def geometry(image, channels, window, stride=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1):
+    """What `conv.py` calls geometry, and the height and width of the result."""
+    sizes = zip(image[:2], window, stride, padding, dilation, strict=True)
+    out = tuple(output_size(*size) for size in sizes)
+    return np.array([*image, *out, channels, *window, *stride, *padding, *dilation, groups]), out
+
+
+def products():
+    for form in ("nn", "nt", "tn"):
+
+        def operands(d, m, k, n, *batch, form=form):
+            a = (k, m) if form == "tn" else (m, k)
+            b = (n, k) if form == "nt" else (k, n)
+            return d.real(*batch, *a), d.real(*batch, *b), d.new(*batch, m, n)
+
+        for k, n, large in PRODUCTS:
+            yield entry(
+                getattr(matmul, f"matmul_{form}"),
+                lambda d, m, make=operands, k=k, n=n: make(d, m, min(k, 9 * m), min(n, 9 * m)),
+                2, large, f"{large}x{k}x{n}",
+            )  # fmt: skip
+        yield entry(
+            getattr(matmul, f"batch_matmul_{form}"),
+            lambda d, s, make=operands: make(d, 5, 9, 6, s),
+            2, 7,
+        )  # fmt: skip
+
+    def linear(d, m, k, n, ending):
+        k, n = min(k, 9 * m), min(n, 9 * m)
+        return d.real(m, k), d.real(n, k), d.real(n), d.new(m, n), ending
+
+    for k, n, large in PRODUCTS:
+        for ending in (BIAS, BIAS_RELU):
+            yield entry(
+                matmul.linear,
+                lambda d, m, k=k, n=n, ending=ending: linear(d, m, k, n, ending),
+                2, large, f"{large}x{k}x{n} ending {ending}",
+            )  # fmt: skip
+
+
+def images():
+    def forward(d, n, case, ending):
+        numbers, out = geometry(*case)
+        (h, w, c), o, (kh, kw) = case[:3]
+        x, weight = d.real(n, h * w * c), d.real(kh * kw * c // numbers[-1], o)
+        return x, weight, d.real(o), numbers, d.new(n, out[0] * out[1] * o), ending
+
+    def backward(d, n, case):
+        x, weight, _, numbers, out, _ = forward(d, n, case, NO_BIAS)
+        count = conv.conv2d_weight.blocks({"n": n, "m": x.shape[1]})
+        return x, d.real(*out.shape), numbers, d.new(count, *weight.shape)
+
+    for note, case in IMAGES.items():
+        for ending in (NO_BIAS, BIAS, BIAS_RELU):
+            yield entry(
+                conv.conv2d,
+                lambda d, n, case=case, ending=ending: forward(d, n, case, ending),
+                2, 9, f"{note} ending {ending}",
+            )  # fmt: skip
+        yield entry(conv.conv2d_weight, lambda d, n, case=case: backward(d, n, case), 2, 3500, note)
+    yield from pools()
+
+
+def pools():
+    image = (7, 6, 4)
+    numbers, out = geometry(image, 4, (3, 2), (2, 1), (1, 1), (1, 2))
+    kind = conv.max_pool2d.signature.arrays[-1].dtype
+
+    def pool(d, n):
+        x, result = d.integers(-3, 4, n, *image, dtype=d.dtype), d.new(n, *out, 4)
+        return x, numbers, result, d.new(n, *out, 4, dtype=kind)
+
+    def backward(d, n):
+        g, place = d.real(n, *out, 4), d.integers(0, 6, n, *out, 4, dtype=kind)
+        return g, place, numbers, d.new(n, *image)
+
+    yield entry(conv.max_pool2d, pool, 2, 9)
+    yield entry(conv.max_pool2d_backward, backward, 2, 9)

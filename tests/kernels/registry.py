@@ -1,0 +1,17 @@
+"""Every kernel with a maker of arguments, for tests that hold for all of them (`entries.py`)."""
+
+from . import entries_elementwise, entries_products, entries_rows
+
+SUBJECTS = (
+    entries_elementwise.lifted,
+    entries_elementwise.moved,
+    entries_elementwise.drawn,
+    entries_elementwise.penalized,
+    entries_elementwise.updates,
+    entries_rows.reductions,
+    entries_rows.losses,
+    entries_rows.norms,
+    entries_products.products,
+    entries_products.images,
+)
+ENTRIES = [line for subject in SUBJECTS for line in subject()]
