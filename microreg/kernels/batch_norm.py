@@ -125,7 +125,7 @@ def merge_stats(
     for t in range(tracked.size):
         tracked[t] += 1
     moves = float(momentum)
-    if momentum < 0:
+    if momentum < 0 and tracked.size > 0:
         moves = 1.0 / tracked[0]
     for j in range(running_mean.size):
         running_mean[j] += moves * (centre[j] - running_mean[j])

@@ -91,7 +91,14 @@ def norms():
     yield entry(norm.layer_norm_backward, backward, 3, 3000)
     yield from of_channels(())
     yield from of_channels((30,))
+    def untracked(d, c):
+        """Without running statistics, a momentum below 0 has nothing to count."""
+        args = merged_stats(d, c)
+        nothing = d.real(0), d.real(0), d.integers(0, 1, 0)
+        return *args[:7], *nothing, 9, 31, 1e-5, -1.0
+
     yield entry(batch_norm.merge_stats, merged_stats, 5, 90)
+    yield entry(batch_norm.merge_stats, untracked, 5, 90, "untracked")
     yield entry(batch_norm.merge_sums, merged_sums, 5, 90)
 
 
