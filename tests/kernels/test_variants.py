@@ -1,0 +1,62 @@
+"""The other tests of this folder once more, with machine code for other processors."""
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from microreg.kernels import _cache, _simd
+
+HERE = Path(__file__).parent
+PORTABLE = {"MICROREG_PORTABLE": "1"}  # products as plain loops
+HASWELL = {"NUMBA_CPU_NAME": "haswell"}  # and nothing that came after 2013
+AVX2 = HASWELL | {"NUMBA_CPU_FEATURES": "+avx2,+fma,+bmi,+bmi2,+f16c,+lzcnt,+movbe,+popcnt"}
+SHOWN = "from microreg.kernels import _cache, _simd; print(_cache.cpu(), _simd.vector_bytes())"
+
+
+def variables(changed):
+    kept = {k: v for k, v in os.environ.items() if k not in PORTABLE | AVX2}
+    return kept | changed
+
+
+def usable(changed):
+    """Whether this machine runs such code."""
+    features = {f"+{name}" for name in ("avx2", "fma", "bmi2", "movbe")}
+    return changed is PORTABLE or (
+        platform.machine() in ("x86_64", "AMD64") and features <= set(_cache.features().split(","))
+    )
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "changed, vectors", [(PORTABLE, None), (HASWELL, None), (AVX2, 32)], ids=str
+)
+def test_every_test_of_kernels_passes(changed, vectors):
+    if not usable(changed):
+        pytest.skip("this machine has no such instructions")
+    shown, tested = (
+        subprocess.run(
+            [sys.executable, *command],
+            cwd=HERE.parents[1],
+            env=variables(changed),
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+        for command in (("-c", SHOWN), ("-m", "pytest", "-q", "-x", str(HERE)))
+    )
+    name = changed.get("NUMBA_CPU_NAME", _cache.cpu())
+    assert shown.stdout.split() == [name, str(vectors)]
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
+def test_vectors_are_as_wide_as_the_processor_allows():
+    features = set(_cache.features().split(","))
+    if os.environ.get("MICROREG_PORTABLE", "0") != "0":
+        assert _simd.vector_bytes() is None
+    elif platform.machine() in ("x86_64", "AMD64"):
+        widths = {"+avx512f": 64, "+avx2": 32}
+        assert _simd.vector_bytes() == next((w for f, w in widths.items() if f in features), None)
