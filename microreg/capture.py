@@ -118,7 +118,7 @@ class Recorded:
             inside = recording.empty(data.shape, data.dtype)
             places[id(recording.owner(inside))] = len(real)
             real.append(np.ascontiguousarray(data))
-            return Tensor._made(inside, None) if isinstance(value, Tensor) else inside
+            return Tensor.made(inside, None) if isinstance(value, Tensor) else inside
 
         try:
             with recording.recording():
@@ -231,7 +231,7 @@ class Recorded:
             self.program.point(row, argument, starts[k] + offset)
         self.program.run()
         for leaf, before, data in self._left:
-            leaf.grad = Tensor._made(self._arrays[id(data)], None) if before is None else before
+            leaf.grad = Tensor.made(self._arrays[id(data)], None) if before is None else before
         for leaf in self._cleared:
             leaf.grad = None
         return self._give(self._result)
@@ -240,7 +240,7 @@ class Recorded:
         """The function's result with the numbers of this run, in memory of their own."""
         if isinstance(value, Tensor):
             if isinstance(value.data, Remote):
-                return Tensor._made(self._arrays[id(value.data)].copy(), None)
+                return Tensor.made(self._arrays[id(value.data)].copy(), None)
             return value
         if isinstance(value, dict):
             return {k: self._give(v) for k, v in value.items()}

@@ -3,17 +3,22 @@
 import threading
 from contextlib import ContextDecorator
 
-mode = threading.local()  # `enabled` is missing until it is first changed, and means True
+_mode = threading.local()  # `enabled` is missing until it is first changed, and means True
+off = []  # a token for every context of any thread in which nothing is recorded
 
 
 class _grad_mode(ContextDecorator):
     def __enter__(self):
-        self._before = getattr(mode, "enabled", True)
-        mode.enabled = self._enabled
+        self._before = is_grad_enabled()
+        _mode.enabled = self._enabled
+        if not self._enabled:
+            off.append(None)
         return self
 
     def __exit__(self, *error):
-        mode.enabled = self._before
+        _mode.enabled = self._before
+        if not self._enabled:
+            off.pop()
 
     def _recreate_cm(self):
         return type(self)()
@@ -32,4 +37,4 @@ class enable_grad(_grad_mode):
 
 
 def is_grad_enabled():
-    return getattr(mode, "enabled", True)
+    return getattr(_mode, "enabled", True)

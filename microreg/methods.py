@@ -4,6 +4,7 @@ import numpy as np
 
 from .dtypes import as_array, as_dtype, get_default_dtype
 from .errors import ShapeError
+from .graph import Value, operator
 from .ops import activation, arithmetic, linear, loss, reduction, shape
 from .ops._op import Op
 
@@ -38,17 +39,21 @@ def _meet(x, other):
 
 
 def _binary(op, floating=False):
-    def method(self, other):
-        if (floating or type(other) is float) and self.data.dtype.kind != "f":
-            self = _floating(self)
-        if hasattr(other, "record"):
+    def other_cases(self, other):
+        if isinstance(other, Value):
+            self = _floating(self) if floating else self
             if self.data.dtype is not other.data.dtype:
                 self, other = _meet(self, other)
-        elif type(other) is not float and type(other) is not int:
+            return self.record(op, (self, other), {})
+        if (floating or type(other) is float) and self.data.dtype.kind != "f":
+            self = _floating(self)
+        if type(other) is not float and type(other) is not int:
             if not isinstance(other, NUMBERS):
                 return NotImplemented
             self, other = _meet(self, _operand(self, other))
         return self.record(op, (self, other), {})
+
+    method = operator(op, other_cases, floating)
 
     def reflected(self, other):
         if (floating or type(other) is float) and self.data.dtype.kind != "f":

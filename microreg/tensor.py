@@ -1,52 +1,20 @@
-"""Tensor, the graph behind it, and the backward pass. Read this first.
+"""Tensor: an array that remembers how it was computed. Read this first, then `graph.py`.
 
-A Tensor holds an array. If it was computed from tensors that require gradients it also holds the
-Node that says how: the op, its input tensors and what the op's vjp needs. `backward` walks the
-nodes from the newest to the oldest, each turning the gradient of its output into those of its
-inputs, until it arrives at leaves: tensors that no node made, whose `.grad` it adds to.
+`backward` follows what was remembered and leaves a gradient in `.grad` of every leaf, that is of
+every tensor that was not computed, if it asked for one.
 """
-
-import itertools
 
 import numpy as np
 
 from .dtypes import FLOAT32, as_array
 from .errors import DTypeError, GraphError, ShapeError
-from .grad_mode import enable_grad, mode, no_grad
+from .graph import Value, sweep
 from .methods import Methods
-from .ops._op import Op
-from .runtime.remote import home_of, homes, recorder
+from .runtime.remote import recorder
 from .runtime.strided import overwrite
 
-_order = itertools.count()
 
-
-class Node:
-    """How a tensor came about. `op` is None once the backward pass has used it up."""
-
-    __slots__ = ("attrs", "inputs", "needs", "number", "op", "out", "saved", "sources")
-
-    def __init__(self, op, sources, needs, inputs, out, saved, attrs):
-        self.op, self.sources, self.needs = op, sources, needs
-        self.inputs, self.out, self.saved, self.attrs = inputs, out, saved, attrs
-        self.number = next(_order)
-
-    def free(self):
-        self.op = self.sources = self.inputs = self.out = self.saved = self.attrs = None
-
-
-class Traced:
-    """A Node as a vjp sees it when the backward pass is itself recorded: tensors, not arrays."""
-
-    __slots__ = ("attrs", "inputs", "needs", "out", "saved")
-
-    def __init__(self, node):
-        self.inputs, self.needs, self.attrs = node.sources, node.needs, node.attrs
-        self.out = Tensor._made(node.out, node)
-        self.saved = node.saved and [Tensor._made(one, None) for one in node.saved]
-
-
-class Tensor(Methods):
+class Tensor(Methods, Value):
     """An array that remembers how it was computed.
 
     Parameters
@@ -57,7 +25,7 @@ class Tensor(Methods):
         Whether `backward` shall leave a gradient in `.grad`.
     """
 
-    __slots__ = ("__weakref__", "_node", "data", "grad", "requires_grad")
+    __slots__ = ()
     __array_ufunc__ = None  # array + tensor asks the tensor
 
     def __init__(self, data, requires_grad=False):
@@ -67,46 +35,6 @@ class Tensor(Methods):
         self.requires_grad = False
         if requires_grad:
             self.requires_grad_()
-
-    @classmethod
-    def _made(cls, data, node):
-        """A tensor around a checked array: no conversion, no checks."""
-        made = Tensor.__new__(Tensor)
-        made.data, made.grad, made._node, made.requires_grad = data, None, node, node is not None
-        return made
-
-    @staticmethod
-    def record(op, inputs, attrs):
-        """Apply `op` to tensors, arrays and numbers, and remember it if a gradient may be asked.
-
-        The result is a tensor; a tuple of tensors if the op has several results.
-        """
-        arrays, needs, wanted = [], [], False
-        for x in inputs:
-            if isinstance(x, Tensor):
-                arrays.append(x.data)
-                needs.append(x.requires_grad)
-                wanted = wanted or x.requires_grad
-            else:
-                arrays.append(x)
-                needs.append(False)
-        if homes and (home := home_of(arrays)) is not None:
-            home.note_tensors(inputs)
-            out = home.apply(op, arrays, attrs)
-        else:
-            out = op.forward(*arrays, **attrs)
-        saved = None
-        if type(out) is not np.ndarray:
-            if type(out) is tuple:
-                if not op.saves:
-                    return tuple(Tensor._made(one, None) for one in out)
-                out, *saved = out
-            elif not isinstance(out, np.ndarray):
-                out = np.asarray(out)
-        node = None
-        if wanted and op.vjp and out.dtype.kind == "f" and getattr(mode, "enabled", True):
-            node = Node(op, inputs, needs, arrays, out, saved, attrs)
-        return Tensor._made(out, node)
 
     @property
     def shape(self):
@@ -160,7 +88,7 @@ class Tensor(Methods):
         g = self._seed(gradient)
         keep = create_graph if retain_graph is None else retain_graph
         recording = recorder()
-        for leaf, dx in _sweep([self], [g], keep, create_graph):
+        for leaf, dx in sweep([self], [g], keep, create_graph):
             if recording is not None:
                 recording.leaves.setdefault(id(leaf), (leaf, leaf.grad))
             leaf.grad = dx if leaf.grad is None else leaf.grad + dx
@@ -177,7 +105,7 @@ class Tensor(Methods):
                     f"backward: expected a single number or a gradient argument, got a tensor of "
                     f"shape {self.shape}; call .sum() or .mean() first"
                 )
-            return Tensor._made(np.ones(self.shape, self.dtype), None)
+            return Tensor.made(np.ones(self.shape, self.dtype), None)
         gradient = gradient if isinstance(gradient, Tensor) else Tensor(gradient)
         if gradient.shape != self.shape:
             raise ShapeError(f"backward: gradient: expected {self.shape}, got {gradient.shape}")
@@ -185,7 +113,7 @@ class Tensor(Methods):
 
     def detach(self):
         """The same numbers (shared), cut off from the graph."""
-        return Tensor._made(self.data, None)
+        return Tensor.made(self.data, None)
 
     def item(self):
         """The one number in this tensor, as a Python number."""
@@ -261,7 +189,7 @@ def grad(
     seeds = [y._seed(g) for y, g in zip(outputs, grad_outputs, strict=True)]
     keep = create_graph if retain_graph is None else retain_graph
     found = {}
-    for x, dx in _sweep(outputs, seeds, keep, create_graph, inputs):
+    for x, dx in sweep(outputs, seeds, keep, create_graph, inputs):
         found[id(x)] = found[id(x)] + dx if id(x) in found else dx
     missing = [i for i, x in enumerate(inputs) if id(x) not in found]
     if missing and not allow_unused:
@@ -272,105 +200,4 @@ def grad(
     return tuple(found.get(id(x)) for x in inputs)
 
 
-def _reachable(outputs, barred):
-    """All nodes behind `outputs`, newest first; what lies behind a barred tensor is left out."""
-    stack, seen = [y._node for y in outputs if y._node is not None], set()
-    while stack:
-        node = stack.pop()
-        if node in seen:
-            continue
-        seen.add(node)
-        if node.op is None:
-            raise GraphError(
-                "backward: this graph has been used up by an earlier backward; give that one "
-                "retain_graph=True, or compute the loss again"
-            )
-        stack.extend(x._node for x, n in _needed(node) if n and x._node and id(x) not in barred)
-    return sorted(seen, key=lambda node: -node.number)
-
-
-def _sweep(outputs, seeds, keep, create_graph, wanted=None, stop=False):
-    """Run the backward pass; return pairs (tensor, gradient) for each leaf, or each of `wanted`.
-
-    Gradients are tensors of their own memory. With stop=True nothing behind `wanted` is visited.
-    """
-    targets = None if wanted is None else {id(x) for x in wanted}
-    barred = targets if stop else ()
-    nodes = _reachable(outputs, barred)
-    pending, arrived = {}, {}
-    recording = recorder()
-    tensors = create_graph or recording is not None  # or arrays alone, which is faster
-
-    def deliver(x, dx):
-        if dx.dtype != x.data.dtype:
-            dx = dx.to(x.data.dtype) if tensors else dx.astype(x.data.dtype)
-        if x._node is not None and id(x) not in barred:
-            held = pending.get(x._node)
-            pending[x._node] = dx if held is None else held + dx
-        if id(x) in targets if targets is not None else x._node is None:
-            held = arrived.get(id(x))
-            arrived[id(x)] = (x, dx if held is None else held[1] + dx)
-
-    with enable_grad() if create_graph else no_grad():
-        for y, g in zip(outputs, seeds, strict=True):
-            deliver(y, g if tensors else g.data)
-        for node in nodes:
-            g = pending.pop(node, None)
-            if g is None:
-                continue
-            if recording is not None:
-                recording.line = recording.line_of(node.out)
-            gradients = _vjp(node, g, create_graph, tensors)
-            for (x, needed), dx in zip(_needed(node), gradients, strict=False):
-                if needed and dx is not None:
-                    deliver(x, dx)
-            if not keep:
-                node.free()
-    if recording is not None:
-        recording.line = None
-    if tensors:
-        return list(arrived.values())
-    return _owned(list(arrived.values()), {id(g.data) for g in seeds})
-
-
-def _owned(pairs, taken):
-    """The pairs, each gradient a dense array of its own: a vjp may hand one array to several."""
-    out = []
-    for x, g in pairs:
-        g = np.asarray(g)  # NumPy makes a scalar of what has no axes
-        if id(g) in taken or g.base is not None or not g.flags.c_contiguous:
-            g = g.copy()
-        taken.add(id(g))
-        out.append((x, Tensor._made(g, None)))
-    return out
-
-
-def _vjp(node, g, create_graph, tensors):
-    """The gradients of a node's inputs."""
-    op = node.op
-    if create_graph and op.reference is not None:
-        return _through_reference(node, g)
-    seen = Traced(node) if tensors else node
-    if isinstance(op.vjp, tuple):
-        return [
-            rule(g, seen) if needed else None
-            for rule, needed in zip(op.vjp, node.needs, strict=False)  # a bias may be left out
-        ]
-    return op.vjp(g, seen)
-
-
-def _through_reference(node, g):
-    """Differentiate the op's reference in its place: slower, and differentiable again."""
-    # behind one more node each, so that gradients stop there and do not walk on through x's past
-    inputs = [Tensor.record(_same, (x,), {}) if n else x for x, n in _needed(node)]
-    out = node.op.reference(*inputs, **node.attrs)
-    targets = [x for x, n in zip(inputs, node.needs, strict=True) if n]
-    found = dict(_sweep([out], [g], True, True, targets, stop=True))
-    return [found.get(x) if n else None for x, n in zip(inputs, node.needs, strict=True)]
-
-
-_same = Op("same", lambda x: x.view(), (lambda g, node: g,))
-
-
-def _needed(node):
-    return zip(node.sources, node.needs, strict=True)
+Value.plain = Tensor

@@ -16,6 +16,7 @@ ROOMS = [  # from the top; a room may import from its own line and from those be
     {"runtime"},
     {"ops"},
     {"penalties"},
+    {"graph"},
     {"methods", "tensor"},
     {"creation", "random"},
     {"functional"},

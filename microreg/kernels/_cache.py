@@ -16,6 +16,7 @@ from importlib import metadata
 from pathlib import Path
 
 import llvmlite.binding as llvm
+import numpy as np
 
 SYMBOL, CALL = "microreg_entry", "microreg_call"  # what a kernel's code defines, see `_entries.py`
 HEAD = object.__basicsize__  # bytes before the address of the data in an array object
@@ -107,7 +108,7 @@ class _Method(ctypes.Structure):
 def function(name, address):
     """The machine code at `address` as a Python function; it is called with (self, args, count).
 
-    `self` is None. Calling it costs as much as calling a function of a C extension.
+    `self` is numpy.ndarray. Calling it costs as much as calling a function of a C extension.
     """
     method = _Method(name.encode(), address, 0x80, None)  # METH_FASTCALL
     _methods.append(method)
@@ -116,7 +117,7 @@ def function(name, address):
         (ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p),
         ctypes.py_object,
     )
-    return make(ctypes.addressof(method), None, None)
+    return make(ctypes.addressof(method), np.ndarray, None)
 
 
 def symbol(name, dtype):

@@ -7,7 +7,8 @@
 
 `microreg_call` reads addresses and sizes from the array objects, where NumPy keeps them, and runs
 the whole kernel, if its work is below the kernel's grain, without letting go of the interpreter. It
-returns self then, which is None, and its first argument if it did nothing.
+returns self then, which is numpy.ndarray, and its first argument if it did nothing, because there
+is more work or an argument is no ndarray.
 """
 
 from llvmlite import ir
@@ -156,7 +157,7 @@ def _number(builder, word, kind):
 def _call(made, kernel, entry):
     kind = ir.FunctionType(OBJECT, [OBJECT, OBJECT.as_pointer(), I64])
     function = ir.Function(made, kind, CALL)
-    none, args, _ = function.args
+    kind_of_array, args, _ = function.args
     builder = ir.IRBuilder(function.append_basic_block("entry"))
 
     def external(name, result, argument):
@@ -176,9 +177,20 @@ def _call(made, kernel, entry):
         for i in range(kernel.n_arrays + len(kernel.signature.scalars))
     ]
     arrays, numbers = objects[: kernel.n_arrays], objects[kernel.n_arrays :]
+    expected = builder.ptrtoint(kind_of_array, I64)
+    foreign = ir.Constant(ir.IntType(1), 0)
+    for array in arrays:  # an object's head ends with its type
+        foreign = builder.or_(foreign, builder.icmp_signed("!=", field(array, -8), expected))
+    with builder.if_then(foreign, likely=False):
+        give(objects[0])
     sizes = []  # in an array object: data, the number of axes, the address of the sizes
     for i, axis in kernel.sizes:
-        sizes.append(_word(builder, builder.inttoptr(field(arrays[i], 16), WORD), axis))
+        lengths = builder.inttoptr(field(arrays[i], 16), WORD)
+        if kernel.flat[i]:
+            count = builder.zext(builder.trunc(field(arrays[i], 8), I32), I64)
+            sizes.append(_product(builder, lengths, count))
+        else:
+            sizes.append(_word(builder, lengths, axis))
     work = I64(1)
     for i in kernel.counted:
         work = builder.mul(work, sizes[i])
@@ -195,4 +207,23 @@ def _call(made, kernel, entry):
     for i, word in enumerate(words + sizes):
         builder.store(word, builder.gep(row, [I64(i)]))
     builder.call(entry, [row, I64(0), I64(1)])
-    give(none)
+    give(kind_of_array)
+
+
+def _product(builder, numbers, count):
+    """The product of so many numbers in memory; 1 if there are none."""
+    before = builder.block
+    head, body = builder.append_basic_block("product"), builder.append_basic_block("factor")
+    after = builder.append_basic_block("all")
+    builder.branch(head)
+    builder.position_at_end(head)
+    i, total = builder.phi(I64), builder.phi(I64)
+    i.add_incoming(I64(0), before)
+    total.add_incoming(I64(1), before)
+    builder.cbranch(builder.icmp_signed("<", i, count), body, after)
+    builder.position_at_end(body)
+    i.add_incoming(builder.add(i, I64(1)), body)
+    total.add_incoming(builder.mul(total, builder.load(builder.gep(numbers, [i]))), body)
+    builder.branch(head)
+    builder.position_at_end(after)
+    return total

@@ -12,6 +12,8 @@ tile wide, and of a the rows of one tile, which stay in the first level. A trans
 packed: a tile needs its columns side by side.
 """
 
+import functools
+
 from . import _simd
 from ._jit import kernel, scalar
 from ._native import address
@@ -29,7 +31,12 @@ LINE = 64  # bytes to which packed blocks are aligned
 
 def scratch_words(args):
     """How many elements of scratch memory each thread needs."""
-    rows, lanes, columns = _simd.shape_of(args[0].dtype.itemsize)
+    return _words(args[0].itemsize)
+
+
+@functools.cache
+def _words(item_bytes):
+    rows, lanes, columns = _simd.shape_of(item_bytes)
     return DEPTH * (columns * PANELS + _up(rows, lanes)) + LINE
 
 

@@ -131,6 +131,7 @@ class Kernel:
         arrays = self.signature.arrays
         self.n_arrays = len(arrays)
         self.sizes = [(i, axis) for _, i, axis in self.signature.dims]
+        self.flat = [len(a.dims) == 1 for a in arrays]
         self.counted = self._counted(counts)
         given = arrays[scratch is not None :]
         self.typed = next((i for i, a in enumerate(given) if a.dtype == ELEMENT), None)
@@ -180,7 +181,8 @@ class Kernel:
 
     def measure(self, args):
         """The size of each dimension, in the order of `sizes`."""
-        return [args[i].shape[axis] for i, axis in self.sizes]
+        flat = self.flat
+        return [args[i].size if flat[i] else args[i].shape[axis] for i, axis in self.sizes]
 
     def work(self, args):
         """The work of a launch, in units of GRAIN / grain."""
@@ -199,6 +201,7 @@ class Kernel:
     def check(self, args):
         """Raise where an argument is not what the signature says: a wrong one would be a crash.
 
+        Where the signature says one axis, an array with any number is taken flat.
         Scratch memory is not among the arguments here.
         """
         sizes = {}
@@ -209,14 +212,15 @@ class Kernel:
             raise TypeError(f"{self.name}: expected {expected} arguments, got {len(args)}")
         for spec, array in zip(arrays, args, strict=False):
             want = dtype if spec.dtype == ELEMENT else np.dtype(spec.dtype)
-            if array.dtype != want or array.ndim != len(spec.dims):
+            shape = (array.size,) if len(spec.dims) == 1 else array.shape
+            if array.dtype != want or len(shape) != len(spec.dims):
                 raise TypeError(
                     f"{self.name}: {spec.name}: expected {want} with {len(spec.dims)} axes, "
                     f"got {array.dtype} of shape {array.shape}"
                 )
             if not array.flags.c_contiguous or (spec.written and not array.flags.writeable):
                 raise TypeError(f"{self.name}: {spec.name}: expected a C-contiguous array")
-            for dim, size in zip(spec.dims, array.shape, strict=True):
+            for dim, size in zip(spec.dims, shape, strict=True):
                 if dim == "blocks":
                     continue
                 if sizes.setdefault(dim, int(dim) if dim.isdigit() else size) != size:

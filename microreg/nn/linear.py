@@ -6,6 +6,7 @@ import numpy as np
 
 from .. import functional as F
 from ..dtypes import get_default_dtype
+from ..functional._inputs import pair
 from . import init
 from .module import Module, Parameter
 
@@ -89,10 +90,10 @@ class Conv2d(Module):
         super().__init__()
         _positive("Conv2d", in_channels=in_channels, out_channels=out_channels)
         self.in_channels, self.out_channels = in_channels, out_channels
-        self.kernel_size = F._pair(kernel_size, "Conv2d", "kernel_size", 1)
-        self.stride = F._pair(stride, "Conv2d", "stride", 1)
-        self.padding = F._pair(padding, "Conv2d", "padding", 0)
-        self.dilation = F._pair(dilation, "Conv2d", "dilation", 1)
+        self.kernel_size = pair(kernel_size, "Conv2d", "kernel_size", 1)
+        self.stride = pair(stride, "Conv2d", "stride", 1)
+        self.padding = pair(padding, "Conv2d", "padding", 0)
+        self.dilation = pair(dilation, "Conv2d", "dilation", 1)
         self.weight = _empty(out_channels, in_channels, *self.kernel_size, dtype=dtype)
         self.register_parameter("bias", _empty(out_channels, dtype=dtype) if bias else None)
         self.reset_parameters()

@@ -5,6 +5,7 @@ import numpy as np
 from .. import functional as F
 from ..dtypes import get_default_dtype
 from ..errors import ShapeError
+from ..functional.normalization import batch_statistics_norm
 from ..tensor import Tensor
 from .linear import _positive
 from .module import Module, Parameter
@@ -61,7 +62,7 @@ class _BatchNorm(Module):
             return F.batch_norm(input, *running, self.weight, self.bias, eps=self.eps)
         kept = (self.running_mean, self.running_var) if self.training else (None, None)
         tracked = self.num_batches_tracked if self.training else None
-        return F.batch_statistics_norm(
+        return batch_statistics_norm(
             input, *kept, self.weight, self.bias, self.momentum, self.eps, who, tracked
         )
 

@@ -9,7 +9,7 @@ from ..kernels import formulas, lift
 from ..runtime import launch
 from ..runtime.remote import dense, empty, inverse, memory_order
 from ..runtime.strided import expand, filled
-from ._op import as_float, flat
+from ._op import as_float
 
 
 def in_memory(function):
@@ -19,6 +19,11 @@ def in_memory(function):
     """
 
     def ordered(*arrays):
+        for x in arrays:
+            if not x.flags.c_contiguous:
+                break
+        else:
+            return function(*arrays)
         order = next((o for o in map(memory_order, arrays) if o is not None), None)
         if order is None:
             return function(*map(dense, arrays))
@@ -33,11 +38,19 @@ def unary(formula):
 
     def function(x):
         out = empty(x.shape, x.dtype, x)
-        launch(kernel, x.reshape(-1), out.reshape(-1))
+        launch(kernel, x, out)
         return out
 
     ordered = in_memory(function)
-    return lambda x: ordered(as_float(x))
+
+    def forward(x):
+        if x.__class__ is not np.ndarray and isinstance(x, np.generic):
+            x = np.asarray(x)
+        if x.dtype.kind != "f":
+            x = as_float(x)
+        return function(x) if x.flags.c_contiguous else ordered(x)
+
+    return forward
 
 
 def zipped(formula):
@@ -48,7 +61,7 @@ def zipped(formula):
 def _pairwise(kernel, result):
     def function(a, b):
         out = empty(a.shape, result or a.dtype, a)
-        launch(kernel, a.reshape(-1), b.reshape(-1), out.reshape(-1))
+        launch(kernel, a, b, out)
         return out
 
     return in_memory(function)
@@ -83,7 +96,7 @@ def _with_number(formula, x, s, flipped, kind):
 
     def function(x):
         out = empty(x.shape, kind[1:] or x.dtype, x)
-        launch(kernel, x.reshape(-1), out.reshape(-1), number)
+        launch(kernel, x, out, number)
         return out
 
     return in_memory(function)(x)
@@ -105,7 +118,7 @@ def _broadcast(formula, a, b, kind, result):
         return binary(formula, result)(expand(a, shape), expand(b, shape))
     out = empty(shape, result or a.dtype, a)
     kernel = lift.middles(formula, flipped, kind)
-    launch(kernel, dense(whole).reshape(layout), flat(part), out.reshape(layout))
+    launch(kernel, dense(whole).reshape(layout), dense(part), out.reshape(layout))
     return out
 
 
@@ -124,9 +137,9 @@ def choose(condition, a, b, shape, dtype, like):
     full = []
     for x in (condition, a, b):
         if isinstance(x, np.ndarray):
-            full.append(flat(expand(x.astype(dtype, copy=False), shape)))
+            full.append(expand(x.astype(dtype, copy=False), shape))
         else:
-            full.append(filled(shape, dtype, x, like).reshape(-1))
+            full.append(filled(shape, dtype, x, like))
     out = empty(shape, dtype, like)
-    launch(lift.triples(formulas.choose), *full, out.reshape(-1))
+    launch(lift.triples(formulas.choose), *full, out)
     return out

@@ -58,11 +58,19 @@ def unbroadcast(g, like):
 
 
 def _first(rule):
-    return lambda g, node: unbroadcast(rule(g, *node.inputs), node.inputs[0])
+    def vjp(g, node):
+        a, b = node.inputs
+        return unbroadcast(rule(g, a, b), a)
+
+    return vjp
 
 
 def _second(rule):
-    return lambda g, node: unbroadcast(rule(g, *node.inputs), node.inputs[1])
+    def vjp(g, node):
+        a, b = node.inputs
+        return unbroadcast(rule(g, a, b), b)
+
+    return vjp
 
 
 def _pairwise(name, function, formula, first=None, second=None, result=None):
@@ -95,8 +103,7 @@ def _share(better):
     """The part of the gradient that goes to a: 1, 0, or a half at a tie. NaN takes what is NaN."""
 
     def share(a, b):
-        a, b = np.asarray(a), np.asarray(b)
-        kind = np.result_type(a, b)
+        kind = np.result_type(a, b)  # a number does not widen it
         return (better(a, b) | np.isnan(a)) * kind.type(1) + (a == b) * kind.type(0.5)
 
     return share
@@ -104,7 +111,7 @@ def _share(better):
 
 def _indicator(test):
     """1 where a test of a and b holds, else 0."""
-    return lambda a, b: test(a, b).astype(np.result_type(np.asarray(a), np.asarray(b)))
+    return lambda a, b: test(a, b).astype(np.result_type(a, b))
 
 
 def _same(a, b):

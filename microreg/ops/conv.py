@@ -98,7 +98,7 @@ def _conv_weight(g, x, *, shape, **attrs):
     partial = empty((blocks, kh * kw * c, o), x.dtype, x)
     launch(kernels.conv2d_weight, source, _flat(images(g)), numbers, partial)
     out = empty((kh, kw, c, o), x.dtype, x)
-    launch(reduce.merge_columns, _flat(partial), out.reshape(-1))
+    launch(reduce.merge_columns, _flat(partial), out)
     return out.transpose(3, 2, 0, 1)
 
 
@@ -110,7 +110,7 @@ def _conv_input(g, weight, *, shape, stride, padding, dilation, groups):
     if stride != (1, 1):
         places = [a + 2 * p - r for a, p, r in zip(size, padding, reach, strict=True)]
         memory, spread = new_images(n, o, *places, g)
-        launch(move.fill, memory.reshape(-1), 0.0)
+        launch(move.fill, memory, 0.0)
         sh, sw = stride
         unpack(g, spread[:, :, : (g.shape[2] - 1) * sh + 1 : sh, : (g.shape[3] - 1) * sw + 1 : sw])
         g = spread

@@ -1,7 +1,5 @@
 """Dropout: a mask of random bits, and its application."""
 
-import math
-
 import numpy as np
 
 from ..kernels import random as kernels
@@ -13,7 +11,7 @@ from ._op import Op
 
 def _keep_forward(*, shape, p, state):
     mask = empty(shape, np.uint8, state)
-    launch(kernels.keep_mask, state, mask.reshape(math.prod(shape)), p)
+    launch(kernels.keep_mask, state, mask, p)
     return mask
 
 
@@ -22,7 +20,7 @@ def _mask_forward(x, mask, *, p):
 
     def function(x, mask):
         out = empty(x.shape, x.dtype, x)
-        launch(kernels.apply_mask, x.reshape(-1), mask.reshape(-1), out.reshape(-1), scale)
+        launch(kernels.apply_mask, x, mask, out, scale)
         return out
 
     return in_memory(function)(x, mask)

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from ..errors import ShapeError
+from ..errors import DTypeError, ShapeError
 from ..kernels import matmul as kernels
 from ..runtime import launch
 from ..runtime.remote import dense, empty
@@ -26,7 +26,10 @@ def _is_transposed(x):
 def _alike(*arrays):
     """The arrays in one dtype, the widest of theirs."""
     dtype = arrays[0].dtype
-    if all(x.dtype == dtype for x in arrays):
+    for x in arrays:
+        if x.dtype is not dtype:
+            break
+    else:
         return arrays
     dtype = np.result_type(*arrays)
     return [x.astype(dtype, copy=False) for x in arrays]
@@ -36,7 +39,9 @@ def _product(a, b, families):
     """a @ b by the kernel for how the two lie in memory; families = (nn, nt, tn)."""
     a, b = _alike(a, b)
     out = empty((*a.shape[:-1], b.shape[-1]), a.dtype, a)
-    if _is_transposed(a) and not _is_transposed(b):
+    if a.flags.c_contiguous and b.flags.c_contiguous:
+        kernel = families[0]
+    elif _is_transposed(a) and not _is_transposed(b):
         kernel, a, b = families[2], a.swapaxes(-1, -2), dense(b)
     elif _is_transposed(b):
         kernel, a, b = families[1], dense(a), b.swapaxes(-1, -2)
@@ -94,17 +99,55 @@ matmul: Op = Op(
 )
 
 
+def _tn_forward(a, b):
+    out = empty((a.shape[1], b.shape[1]), a.dtype, a)
+    launch(kernels.matmul_tn, dense(a), dense(b), out)
+    return out
+
+
+def _nt_forward(a, b):
+    out = empty((len(a), len(b)), a.dtype, a)
+    launch(kernels.matmul_nt, dense(a), dense(b), out)
+    return out
+
+
+# products of matrices of one dtype with a transpose in them: a.T @ b and a @ b.T
+matmul_tn: Op = Op(
+    "matmul_tn",
+    _tn_forward,
+    (
+        lambda g, node: matmul_nt(node.inputs[1], g),
+        lambda g, node: matmul(node.inputs[0], g),
+    ),
+)
+matmul_nt: Op = Op(
+    "matmul_nt",
+    _nt_forward,
+    (
+        lambda g, node: matmul(g, node.inputs[1]),
+        lambda g, node: matmul_tn(g, node.inputs[0]),
+    ),
+)
+
+
 def _linear_forward(x, weight, bias=None):
-    if x.ndim < 1 or weight.ndim != 2 or x.shape[-1] != weight.shape[1]:
-        raise ShapeError(
-            f"linear: expected x (..., {weight.shape[-1]}) for weight {weight.shape}, got {x.shape}"
-        )
+    ndim, (o, i) = x.ndim, weight.shape
+    if ndim < 1 or x.shape[-1] != i:
+        raise ShapeError(f"linear: expected x (..., {i}) for weight {weight.shape}, got {x.shape}")
     if bias is None:
-        bias = filled(weight.shape[:1], weight.dtype, 0.0, weight)
-    x, weight, bias = map(dense, _alike(x, weight, bias))
-    rows = math.prod(x.shape[:-1]), x.shape[-1]
-    out = empty((*x.shape[:-1], len(weight)), x.dtype, x)
-    launch(kernels.linear, x.reshape(rows), weight, bias, out.reshape(rows[0], len(weight)), 0)
+        bias = filled((o,), weight.dtype, 0.0, weight)
+    elif bias.shape != (o,):
+        raise ShapeError(f"linear: bias: expected shape ({o},), got {bias.shape}")
+    x, weight, bias = _alike(x, weight, bias)
+    if x.dtype.kind != "f":
+        raise DTypeError(f"linear: expected float32 or float64, got {x.dtype}; use .float()")
+    out = empty((*x.shape[:-1], o), x.dtype, x)
+    if ndim == 2:
+        launch(kernels.linear, dense(x), dense(weight), dense(bias), out, 0)
+    else:
+        rows = math.prod(x.shape[:-1])
+        x, target = dense(x).reshape(rows, i), out.reshape(rows, o)
+        launch(kernels.linear, x, dense(weight), dense(bias), target, 0)
     return out
 
 
@@ -117,7 +160,7 @@ linear = Op(
     _linear_forward,
     (
         lambda g, node: matmul(g, node.inputs[1]),
-        lambda g, node: matmul(swap_last(_rows(g)), _rows(node.inputs[0])),
+        lambda g, node: matmul_tn(_rows(g), _rows(node.inputs[0])),
         lambda g, node: sum(g, axes=tuple(range(g.ndim - 1)), keepdims=False),
     ),
 )

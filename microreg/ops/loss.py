@@ -7,7 +7,7 @@ import numpy as np
 from ..kernels import softmax as kernels
 from ..runtime import launch
 from ..runtime.remote import dense, empty
-from ._op import Op, as_float, flat
+from ._op import Op, as_float
 from .arithmetic import exp, log
 from .reduction import amax, mean, sum
 from .shape import index, stop
@@ -61,7 +61,7 @@ def _losses(logits, labels, ignore_index):
     logits = dense(logits)
     n = len(logits)
     loss, probs = empty((n,), logits.dtype, logits), empty(logits.shape, logits.dtype, logits)
-    launch(kernels.cross_entropy, logits, labels, loss, probs, ignore_index)
+    launch(kernels.cross_entropy, logits, dense(labels), loss, probs, ignore_index)
     return loss, probs
 
 
@@ -72,19 +72,20 @@ def _cross_entropy_forward(logits, *, labels, ignore_index):
 def _cross_entropy_mean_forward(logits, *, labels, ignore_index):
     loss, probs = _losses(logits, labels, ignore_index)
     out, count = empty((), loss.dtype, loss), empty((1,), loss.dtype, loss)
-    launch(kernels.mean_counted, loss, labels, out.reshape(1), count, ignore_index)
+    launch(kernels.mean_counted, loss, dense(labels), out, count, ignore_index)
     return out, probs, count
 
 
 def _cross_entropy_backward_forward(g, probs, *, labels, ignore_index):
     out = empty(probs.shape, probs.dtype, probs)
-    launch(kernels.cross_entropy_backward, probs, labels, flat(g), out, ignore_index)
+    launch(kernels.cross_entropy_backward, probs, dense(labels), dense(g), out, ignore_index)
     return out
 
 
 def _cross_entropy_mean_backward_forward(g, probs, count, *, labels, ignore_index):
     out = empty(probs.shape, probs.dtype, probs)
-    launch(kernels.cross_entropy_mean_backward, probs, labels, flat(g), count, out, ignore_index)
+    labels, g = dense(labels), dense(g)
+    launch(kernels.cross_entropy_mean_backward, probs, labels, g, count, out, ignore_index)
     return out
 
 

@@ -9,7 +9,7 @@ from ..kernels import norm as rows
 from ..kernels import reduce
 from ..runtime import launch
 from ..runtime.remote import dense, empty, memory_order
-from ._op import Op, flat
+from ._op import Op
 from .arithmetic import sqrt
 from .reduction import mean
 from .shape import reshape
@@ -21,7 +21,7 @@ def _layer_norm_forward(x, weight, bias, *, eps):
     out = empty(x.shape, x.dtype, x)
     centre, rstd = (empty((len(matrix),), x.dtype, x) for _ in range(2))
     target = out.reshape(matrix.shape)
-    launch(rows.layer_norm, matrix, flat(weight), flat(bias), target, centre, rstd, eps)
+    launch(rows.layer_norm, matrix, dense(weight), dense(bias), target, centre, rstd, eps)
     return out, centre, rstd
 
 
@@ -37,14 +37,14 @@ def _layer_norm_gradients(g, x, weight, centre, rstd):
         matrix,
         centre,
         rstd,
-        flat(weight),
+        dense(weight),
         dx.reshape(n, d),
         partial[0],
         partial[1],
     )
     sums = [empty(weight.shape, x.dtype, x) for _ in range(2)]
     for i in range(2):
-        launch(reduce.merge_columns, partial[i], sums[i].reshape(-1))
+        launch(reduce.merge_columns, partial[i], sums[i])
     return dx, *sums
 
 
@@ -122,7 +122,7 @@ def _batch_norm_forward(x, weight, bias, *, eps, momentum, running_mean, running
         shift,
         nothing if running_mean is None else running_mean,
         nothing if running_var is None else running_var,
-        _NONE if tracked is None else tracked.reshape(1),
+        _NONE if tracked is None else tracked,
         block_rows * values,
         len(grid) * values,
         eps,

@@ -47,6 +47,8 @@ def _spread(g, node):
 def _sum_forward(x, *, axes, keepdims):
     if x.dtype.kind != "f":
         return x.sum(axis=axes, keepdims=keepdims, dtype=np.int64)
+    if axes == (0,) and x.ndim == 2 and x.flags.c_contiguous and not keepdims:
+        return sum_columns(x)
     if x.size < SMALL or len(axes) == 0:
         return x.sum(axis=axes, keepdims=keepdims)
     return _sum_lower(x, axes=axes, keepdims=keepdims)
@@ -77,7 +79,7 @@ def sum_over(x, axes):
     if axes == tuple(range(len(axes))):
         x = dense(x)
         lead = math.prod(x.shape[: len(axes)])
-        return sum_columns(x.reshape(lead, x.size // max(1, lead)) if lead else x.reshape(0, -1))
+        return sum_columns(x.reshape(lead, math.prod(x.shape[len(axes) :])))
     matrix = _rows(x, axes)
     out = empty((len(matrix),), x.dtype, x)
     launch(kernels.sum_rows, matrix, out)
@@ -93,7 +95,7 @@ def _merged(kernel, x):
     """What a kernel finds in blocks of a dense array, added up."""
     partial = empty((kernel.blocks({"n": x.size}),), np.float64, x)
     out = empty((1,), x.dtype, x)
-    launch(kernel, x.reshape(-1), partial)
+    launch(kernel, x, partial)
     launch(kernels.merge, partial, out)
     return out
 
@@ -101,9 +103,13 @@ def _merged(kernel, x):
 def sum_columns(x):
     """The sum over the rows of a dense matrix."""
     n, d = x.shape
-    partial = empty((kernels.sum_columns_partial.blocks({"n": n, "d": d}), d), x.dtype, x)
-    launch(kernels.sum_columns_partial, x, partial)
     out = empty((d,), x.dtype, x)
+    if 0 < x.size <= kernels.sum_columns_partial.block:  # all in one block
+        launch(kernels.sum_columns_partial, x, out.reshape(1, d))
+        return out
+    blocks = kernels.sum_columns_partial.blocks({"n": n, "d": d})
+    partial = empty((blocks, d), x.dtype, x)
+    launch(kernels.sum_columns_partial, x, partial)
     launch(kernels.merge_columns, partial, out)
     return out
 

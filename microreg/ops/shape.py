@@ -10,7 +10,7 @@ from ..kernels import move
 from ..runtime import launch
 from ..runtime.remote import dense, empty
 from ..runtime.strided import filled, unpack
-from ._op import Op, flat
+from ._op import Op
 
 
 def _transpose_vjp(g, node):
@@ -52,7 +52,7 @@ def _index_lower(x, *, key):
     out = empty((*positions.shape, *inner), x.dtype, x)
     rows = math.prod(x.shape[:axes]), math.prod(inner)
     target = out.reshape(positions.size, rows[1])
-    launch(move.take_rows, dense(x).reshape(rows), flat(positions), target)
+    launch(move.take_rows, dense(x).reshape(rows), dense(positions), target)
     return out
 
 
@@ -75,7 +75,7 @@ def _scatter_lower(g, *, shape, key):
     positions, axes = _rows_taken(out, key)
     rows = math.prod(shape[:axes]), math.prod(shape[axes:])
     source = dense(g).reshape(positions.size, rows[1])
-    launch(move.add_rows_at, source, flat(positions), out.reshape(rows))
+    launch(move.add_rows_at, source, dense(positions), out.reshape(rows))
     return out
 
 

@@ -281,9 +281,12 @@ class _Slot:
         """The parameter's gradient as its part of the program reads it."""
         g = self.parameter.grad
         g = g.data if isinstance(g, Tensor) else np.asarray(g)
-        if g.shape != self.home.shape:
-            raise ValueError(f"step: expected a gradient of {self.home.shape}, got {g.shape}")
-        self.gradient = dense(g.astype(self.home.dtype, copy=False)).reshape(-1)
+        home = self.home
+        if g.shape != home.shape:
+            raise ValueError(f"step: expected a gradient of {home.shape}, got {g.shape}")
+        if g.dtype is not home.dtype or not g.flags.c_contiguous:
+            g = dense(g.astype(home.dtype, copy=False))
+        self.gradient = g
 
     def _plan(self, penalty):
         planned = plan(penalty)
@@ -302,7 +305,8 @@ class _Slot:
         kernel = update_kernel(self.optimizer.rule, self.plan.prox, len(self.plan.params), keep)
         state = [view.reshape(-1) for view in self.state.values()]
         hyper = self.clock.hyper
-        yield Launch(kernel, (self.gradient, hyper, self.params, w, *state, steps), note=self)
+        arguments = self.gradient.reshape(-1), hyper, self.params, w, *state, steps
+        yield Launch(kernel, arguments, note=self)
         if keep:
             group = self.plan.group
             arguments = group.arguments(self.home, steps, self.plan.quadratic)

@@ -14,6 +14,7 @@ import struct
 import threading
 
 import numpy as np
+from numpy import ndarray
 
 from ..kernels import interpreter as loop
 from ..kernels._cache import HEAD
@@ -60,7 +61,10 @@ def launch(kernel, *args):
     letter = "d" if typed is None else args[typed].dtype.char
     if kernel.scratch is not None:
         args = (scratch(kernel, letter, args), *args)
-    if kernel.calls[letter](*args) is not None:  # more work than is done without letting go
+    if kernel.calls[letter](*args) is not ndarray:  # there is more work, or something is wrong
+        for x in args[: kernel.n_arrays]:
+            if not isinstance(x, ndarray):
+                raise TypeError(f"{kernel.name}: expected arrays, got {type(x).__name__}")
         row = np.frombuffer(pack(kernel, args), np.int64)
         run(row[None], GRAIN if kernel.split else 0)
 

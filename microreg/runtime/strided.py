@@ -118,7 +118,7 @@ def overwrite(out, x):
 
 def cast(x, out):
     """Fill `out` with the entries of x, both dense, in its own dtype."""
-    launch(move.cast(x.dtype.name, out.dtype.name), x.reshape(-1), out.reshape(-1))
+    launch(move.cast(x.dtype.name, out.dtype.name), x, out)
     return out
 
 
@@ -126,7 +126,7 @@ def filled(shape, dtype, value, like):
     """An array full of one number, where `like` is."""
     out = empty(shape, dtype, like)
     number = value if out.dtype.kind in "iu" else float(value)
-    launch(move.fill, out.reshape(-1), number)
+    launch(move.fill, out, number)
     return out
 
 
