@@ -130,6 +130,14 @@ matmul_nt: Op = Op(
 )
 
 
+def _refuse_integers(who, *arrays):
+    for x in arrays:
+        if x.dtype.kind != "f":
+            raise DTypeError(
+                f"{who}: expected inputs of float32 or float64, got {x.dtype}; use .float()"
+            )
+
+
 def _linear_forward(x, weight, bias=None):
     ndim, (o, i) = x.ndim, weight.shape
     if ndim < 1 or x.shape[-1] != i:
@@ -138,9 +146,10 @@ def _linear_forward(x, weight, bias=None):
         bias = filled((o,), weight.dtype, 0.0, weight)
     elif bias.shape != (o,):
         raise ShapeError(f"linear: bias: expected shape ({o},), got {bias.shape}")
-    x, weight, bias = _alike(x, weight, bias)
-    if x.dtype.kind != "f":
-        raise DTypeError(f"linear: expected float32 or float64, got {x.dtype}; use .float()")
+    given = x, weight, bias
+    x, weight, bias = _alike(*given)
+    if x.dtype.kind != "f" or x is not given[0] or weight is not given[1]:
+        _refuse_integers("linear", *given)
     out = empty((*x.shape[:-1], o), x.dtype, x)
     if ndim == 2:
         launch(kernels.linear, dense(x), dense(weight), dense(bias), out, 0)
