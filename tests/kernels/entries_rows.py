@@ -91,6 +91,7 @@ def norms():
     yield entry(norm.layer_norm_backward, backward, 3, 3000)
     yield from of_channels(())
     yield from of_channels((30,))
+
     def untracked(d, c):
         """Without running statistics, a momentum below 0 has nothing to count."""
         args = merged_stats(d, c)

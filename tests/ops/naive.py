@@ -60,9 +60,14 @@ def windows(x, kernel, stride=(1, 1), padding=(0, 0), dilation=(1, 1), fill=0.0)
 
 
 def naive_conv2d(options):
+    groups = options.get("groups", 1)
+    options = {name: value for name, value in options.items() if name != "groups"}
+
     def conv(x, weight, bias=0.0):
         under = windows(x, weight.shape[2:], **options)
-        return np.einsum("nchwij,ocij->nohw", under, weight) + np.reshape(bias, (-1, 1, 1))
+        parts = zip(np.split(under, groups, 1), np.split(weight, groups), strict=True)
+        out = [np.einsum("nchwij,ocij->nohw", part, own) for part, own in parts]
+        return np.concatenate(out, 1) + np.reshape(bias, (-1, 1, 1))
 
     return conv
 

@@ -11,6 +11,7 @@ reference, is to say what is right.
 """
 
 import math
+import operator
 from typing import NamedTuple
 
 import numpy as np
@@ -48,6 +49,7 @@ def mixed(*domains):
 
 
 real = each(lambda rng, shape: rng.normal(size=shape))
+ties = each(lambda rng, shape: rng.integers(-2, 3, shape).astype(float))
 positive = each(lambda rng, shape: rng.uniform(0.3, 2.5, shape))
 off_zero = each(lambda rng, shape: rng.uniform(0.3, 2.5, shape) * rng.choice([-1.0, 1.0], shape))
 LOGIT = mixed(real, positive)
@@ -93,6 +95,12 @@ ALIKE = [((2, 3),) * 2, ((),) * 2, ((0, 2),) * 2]
 THREE = [*ALIKE, ((4,),) * 3]
 IMAGES = one((1, 1, 4, 4), (2, 3, 7, 6), (0, 2, 5, 5))
 CONV = [((1, 1, 6, 5), (1, 1, 3, 2)), ((2, 3, 7, 6), (4, 3, 2, 3)), ((0, 2, 6, 6), (3, 2, 3, 3))]
+POINTS = [((1, 1, 4, 5), (2, 1, 1, 1)), ((2, 3, 4, 5), (4, 3, 1, 1))]  # windows of one pixel
+ODD = [((1, 2, 8, 7), (3, 2, 3, 2)), ((2, 1, 5, 6), (2, 1, 2, 3))]  # strides leave pixels out
+SMALL = [((1, 2, 4, 3), (3, 2, 2, 2)), ((2, 1, 3, 5), (2, 1, 1, 3))]  # padding beyond the window
+HALVES = [((2, 4, 6, 5), (6, 2, 3, 2)), ((1, 2, 4, 4), (2, 1, 2, 2))]
+DEPTHS = [((2, 3, 6, 5), (3, 1, 3, 2)), ((1, 3, 4, 5), (9, 1, 2, 2))]
+LAST = [((2, 6, 5, 3), (4, 3, 2, 3)), ((1, 5, 4, 1), (2, 2, 2, 1))]  # channels last
 CONV_BIASED = [(*shapes, shapes[1][:1]) for shapes in CONV]
 ROWS = [((n, d), (d,), (d,)) for n, d in [(1, 3), (5, 7), (0, 4), (40, 130)]]
 GRIDS = [(2, 1), (7, 3), (3, 2, 4), (1, 2, 5), (2, 3, 2, 3), (300, 40)]
@@ -102,6 +110,8 @@ LOGITS = one((1, 1), (1, 4), (6, 3), (33, 12))
 # arguments that get no gradient
 
 HALF = np.array([[True, False, False], [False, True, True]])
+SIGNS = {"==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le}
+SIGNS |= {">": operator.gt, ">=": operator.ge}
 KEYS = {
     "1": 1,
     "-2": -2,
@@ -122,6 +132,19 @@ GEOMETRY = {
     "stride 1,3 padding 2,1": {"stride": (1, 3), "padding": (2, 1)},
     "dilation 2": {"dilation": 2},
     "all": {"stride": (2, 1), "padding": 1, "dilation": (1, 2)},
+}
+SHAPED = {  # options of conv2d with the shapes they are for
+    "stride 2, odd": (ODD, {"stride": 2}),
+    "stride 3,2 padding 1": (ODD, {"stride": (3, 2), "padding": 1}),
+    "padding 3": (SMALL, {"padding": 3}),
+    "padding 4,3 stride 2": (SMALL, {"padding": (4, 3), "stride": 2}),
+    "1x1": (POINTS, {}),
+    "1x1 stride 2,3": (POINTS, {"stride": (2, 3)}),
+    "1x1 padding 1": (POINTS, {"padding": 1}),
+    "groups 2": (HALVES, {"groups": 2}),
+    "groups 2, all": (HALVES, {"groups": 2, "stride": 2, "padding": 1, "dilation": (1, 2)}),
+    "groups 3": (DEPTHS, {"groups": 3}),
+    "groups 3, all": (DEPTHS, {"groups": 3, "stride": (1, 2), "padding": (2, 1)}),
 }
 POOLS = [(2,), ((3, 2), 1), (3, (2, 1), (1, 0)), (2, 1, 1, 2), ((1, 3), (3, 2))]
 
@@ -174,6 +197,15 @@ def norm_running(m, x, *affine):
     return m.batch_norm(x, *running, *affine, eps=0.01)
 
 
+def channels_last(name, *args, **options):
+    """A function of images whose inputs, (n, h, w, channels), are views in PyTorch's order."""
+
+    def call(m, *inputs):
+        return getattr(m, name)(*(x.permute(0, 3, 1, 2) for x in inputs), *args, **options)
+
+    return call
+
+
 def logits_loss(weight=None, **options):
     def call(m, x, target):
         given = {weight: numbers(m, x, *x.shape)} if weight else {}
@@ -200,6 +232,8 @@ ARITHMETIC = [
     line("a ** b", lambda m, a, b: a**b, mixed(positive, real), PAIRS, SAME),
     line("maximum", lambda m, a, b: m.maximum(a, b), apart, PAIRS, np.maximum),
     line("minimum", lambda m, a, b: m.minimum(a, b), apart, PAIRS, np.minimum),
+    line("maximum 0.04", lambda m, x: m.maximum(x, 0.04), apart, ANY, torch=False),
+    line("minimum -0.1", lambda m, x: m.minimum(-0.1, x), apart, ANY, torch=False),
     line("where", lambda m, a, b: m.where(m.tensor(HALF), a, b), real, WHERE),
     line("x + 1.5", lambda m, x: x + 1.5, real, ANY, SAME),
     line("1.5 - x", lambda m, x: 1.5 - x, real, ANY, SAME),
@@ -219,6 +253,11 @@ ARITHMETIC = [
     line("clamp max", lambda m, x: x.clamp(max=0.14), apart, ANY, lambda x: np.minimum(x, 0.14)),
     line("clamp", lambda m, x: x.clamp(-0.1, 0.14), apart, ANY, lambda x: np.clip(x, -0.1, 0.14)),
     line("clone", lambda m, x: x.clone(), real, ANY, np.copy),
+]
+COMPARISONS = [  # which have no gradient
+    *[line(f"a {n} b", lambda m, a, b, f=f: f(a, b), ties, PAIRS, SAME) for n, f in SIGNS.items()],
+    *[line(f"x {n} 1", lambda m, x, f=f: f(x, 1), ties, ANY, SAME) for n, f in SIGNS.items()],
+    *[line(f"-0.5 {n} x", lambda m, x, f=f: f(-0.5, x), ties, ANY, SAME) for n, f in SIGNS.items()],
 ]
 ACTIVATIONS = [
     line("relu", lambda m, x: m.relu(x), off_zero, ANY, lambda x: np.maximum(x, 0)),
@@ -270,6 +309,12 @@ PRODUCTS = [
     ],
     line("conv2d + b", lambda m, *xs: m.conv2d(*xs), real, CONV_BIASED, naive_conv2d({})),
     *[
+        line(f"conv2d {n}", lambda m, *xs, k=k: m.conv2d(*xs, **k), real, shapes, naive_conv2d(k))
+        for n, (shapes, k) in SHAPED.items()
+    ],
+    line("conv2d, channels last", channels_last("conv2d", padding=1), real, LAST),
+    line("max_pool2d, channels last", channels_last("max_pool2d", 2), apart, one((2, 5, 4, 3))),
+    *[
         line(
             f"max_pool2d {p}",
             lambda m, x, p=p: m.max_pool2d(x, *p),
@@ -314,6 +359,12 @@ LAYERS = [
         "layer_norm x, f(x)", lambda m, x: m.layer_norm(x * x, x.shape, x, x.exp()), real, SOLID[1:]
     ),
     line("batch_norm", norm_batch, real, GRIDS, naive_batch_norm),
+    line(
+        "batch_norm, channels last",
+        channels_last("batch_norm", None, None, training=True),
+        real,
+        one((2, 3, 4, 3), (3, 1, 2, 5)),
+    ),
     line("batch_norm bare", norm_batch, real, one((7, 3), (3, 2, 4)), naive_batch_norm),
     line("batch_norm eval", norm_running, real, GRIDS),
     line("batch_norm eval bare", norm_running, real, one((7, 3), (3, 2, 4))),
@@ -329,6 +380,17 @@ LOSSES = [
     line("cross_entropy none", class_loss(reduction="none"), real, LOGITS, naive_cross_entropy),
     line("cross_entropy smooth", class_loss(label_smoothing=0.3), real, LOGITS),
     line("cross_entropy ignore", class_loss(ignore_index=0, reduction="sum"), real, LOGITS),
+    line("cross_entropy ignore, mean", class_loss(ignore_index=0), real, LOGITS[2:]),
     line("cross_entropy weight", class_loss(True, label_smoothing=0.1), real, LOGITS),
+    line("cross_entropy weight, none", class_loss(True, reduction="none"), real, LOGITS),
+    *[
+        line(
+            f"cross_entropy {how}, weight, smooth, ignore",
+            class_loss(True, label_smoothing=0.37, ignore_index=1, reduction=how),
+            real,
+            LOGITS[2:],
+        )
+        for how in ("mean", "sum", "none")
+    ],
 ]
 TABLE = [*ARITHMETIC, *ACTIVATIONS, *REDUCTIONS, *PRODUCTS, *SHAPES, *LAYERS, *LOSSES]

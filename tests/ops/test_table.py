@@ -1,5 +1,6 @@
 """What holds for every op in the table."""
 
+import contextlib
 import importlib
 import pkgutil
 
@@ -8,14 +9,19 @@ import pytest
 
 import microreg as mr
 import microreg.ops
+from microreg.errors import CaptureError
 from microreg.ops._op import Op
 
-from .conftest import CASES, Library, over
-from .table import ACTIVATIONS, LAYERS, LOSSES, TABLE
+from .conftest import CASES, Case, Library, over
+from .noting import noted
+from .table import ACTIVATIONS, COMPARISONS, LAYERS, LOSSES, TABLE
 
+LOWER = {np.dtype(np.float32): 1e-6, np.dtype(np.float64): 1e-13}  # of the largest number, or 1
+COMPARED = [Case(line, shapes) for line in COMPARISONS for shapes in line.shapes]
 TOLERANCE = {np.dtype(np.float32): 2e-4, np.dtype(np.float64): 1e-9}  # relative, see `close`
 SAMPLES = 12  # entries of an input that gradcheck looks at
 
+compared = over(COMPARED)
 formula_case = over([case for case in CASES if case.line.numpy])
 torch_case = over([case for case in CASES if case.line.torch])
 strange_case = over(  # one input of each line whose NaN and inf are torch's
@@ -121,7 +127,7 @@ def test_how_an_input_lies_in_memory_does_not_matter(case, layout):
     xs = case.tensors()
     want = gradients(case, xs)
     for x in xs:
-        x.data = layout(x.data).reshape(x.shape)  # some of NumPy's functions lose 0-d
+        x.data = np.asarray(layout(x.data)).reshape(x.shape)  # some lose 0-d
     all_close(gradients(case, xs), want)
 
 
@@ -153,24 +159,80 @@ def test_what_is_not_finite_goes_where_torch_lets_it_go(strange_case, bad, torch
         all_close(got[:count], want[:count])
 
 
-def test_every_op_has_a_line(monkeypatch):
-    recorded, record = set(), mr.Tensor.record
+def all_passes(case, dtype=np.float64):
+    """The ops of a case: forward, backward, and backward through the backward pass."""
+    xs = case.tensors(dtype)
 
-    def noted(op, inputs, attrs):
-        recorded.add(op)
-        return record(op, inputs, attrs)
+    def twice():
+        out = case(*xs)
+        found = mr.grad((out * out).sum(), xs, create_graph=True)
+        curved = [(dx * dx).sum() for dx in found if dx.requires_grad]
+        if curved:
+            mr.grad(curved, xs, allow_unused=True)
 
-    monkeypatch.setattr(mr.Tensor, "record", staticmethod(noted))
-    for case in {case.line.name: case for case in CASES}.values():
-        xs = case.tensors()
-        mr.grad(case(*xs).sum(), xs, create_graph=True)
+    return noted(twice) + noted(gradients, case, xs)
+
+
+def outputs(function, inputs, attrs):
+    with np.errstate(all="ignore"):
+        out = function(*inputs, **attrs)
+    return [np.asarray(one) for one in (out if isinstance(out, tuple) else (out,))]
+
+
+def lower_agrees(op, inputs, attrs):
+    """`lower` gives what `forward` gives, however the inputs lie in memory."""
+    for layout in (np.copy, np.asfortranarray, spread, turned):
+        given = [
+            np.asarray(layout(x)).reshape(x.shape) if isinstance(x, np.ndarray) else x
+            for x in inputs
+        ]
+        got, want = (outputs(function, given, attrs) for function in (op.lower, op.forward))
+        for x, y in zip(got, want, strict=True):
+            assert (x.shape, x.dtype) == (y.shape, y.dtype), op
+            tolerance = LOWER[x.dtype] * size_of(y, given) if x.dtype.kind == "f" else 0
+            np.testing.assert_allclose(x, y, rtol=0, atol=tolerance, err_msg=repr(op))
+
+
+def size_of(out, inputs):
+    """The largest finite number, or 1; where many go into one, times the root of how many."""
+    largest = [np.abs(v[np.isfinite(v)]).max(initial=1.0) for v in map(np.asarray, (out, *inputs))]
+    count = max(np.size(x) for x in inputs) / max(1, out.size)
+    return max(largest) * max(1.0, count**0.5)
+
+
+def test_an_op_written_with_launches_alone_gives_the_same(case, dtype):
+    for op, inputs, attrs in all_passes(case, dtype):
+        if op.lower is not op.forward:
+            with contextlib.suppress(CaptureError):  # some kinds of indexing are refused
+                lower_agrees(op, inputs, attrs)
+
+
+def test_every_op_has_a_line():
+    one_each = {case.line.name: case for case in CASES}.values()
+    applied = {op for case in one_each for op, _, _ in all_passes(case)}
+    applied |= {op for case in COMPARED for op, _, _ in noted(case, *case.tensors())}
     known = set()
     for found in pkgutil.iter_modules(microreg.ops.__path__):
         module = importlib.import_module(f"microreg.ops.{found.name}")
         known |= {op for op in vars(module).values() if isinstance(op, Op)}
-    assert known - recorded == set()
+    assert known - applied == set()
+
+
+def test_a_comparison_gives_bools_without_a_gradient(compared, dtype, torch):
+    arrays = compared.arrays(dtype)
+    for bad in (None, np.nan, np.inf, -np.inf):
+        if bad is not None and arrays[0].size:
+            arrays[0].flat[0] = arrays[-1].flat[-1] = bad
+        xs = [mr.tensor(x, requires_grad=True) for x in arrays]
+        out = compared(*xs)
+        assert out.dtype == np.bool_ and not out.requires_grad
+        np.testing.assert_array_equal(out.data, compared.line.numpy(*arrays))
+        other = compared.line.call(Library(torch), *map(torch.tensor, arrays))
+        np.testing.assert_array_equal(out.data, other.numpy())
+        for op, inputs, attrs in noted(compared, *xs):
+            lower_agrees(op, inputs, attrs)
 
 
 def test_names_are_given_once():
-    names = [line.name for line in TABLE]
+    names = [line.name for line in [*TABLE, *COMPARISONS]]
     assert sorted(set(names)) == sorted(names)
