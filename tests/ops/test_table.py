@@ -189,6 +189,8 @@ def lower_agrees(op, inputs, attrs):
         got, want = (outputs(function, given, attrs) for function in (op.lower, op.forward))
         for x, y in zip(got, want, strict=True):
             assert (x.shape, x.dtype) == (y.shape, y.dtype), op
+            if np.array_equal(x, y):
+                continue
             tolerance = LOWER[x.dtype] * size_of(y, given) if x.dtype.kind == "f" else 0
             np.testing.assert_allclose(x, y, rtol=0, atol=tolerance, err_msg=repr(op))
 
@@ -201,8 +203,11 @@ def size_of(out, inputs):
 
 
 def test_an_op_written_with_launches_alone_gives_the_same(case, dtype):
+    seen = set()
     for op, inputs, attrs in all_passes(case, dtype):
-        if op.lower is not op.forward:
+        how = op, repr(attrs), *(getattr(x, "shape", x) for x in inputs)
+        if op.lower is not op.forward and how not in seen:
+            seen.add(how)
             with contextlib.suppress(CaptureError):  # some kinds of indexing are refused
                 lower_agrees(op, inputs, attrs)
 
