@@ -50,6 +50,12 @@ def spread(row, m):
     return first, second
 
 
+@scalar
+def _centred(v, m, low):
+    """(v - m) - low, in this order: m + low would be rounded to m."""
+    return (v - m) - low
+
+
 @kernel("x[n,d] weight[d] bias[d] -> out[n,d] mean[n] rstd[n]; eps", split="n", far=FAR)
 def layer_norm(x, weight, bias, out, mean, rstd, eps):
     """Each row with its own statistics."""
@@ -65,7 +71,7 @@ def layer_norm(x, weight, bias, out, mean, rstd, eps):
         mean[i] = m
         rstd[i] = r
         for j in range(d):
-            result[j] = ((row[j] - m) - low) * r * weight[j] + bias[j]
+            result[j] = _centred(row[j], m, low) * r * weight[j] + bias[j]
 
 
 @kernel(

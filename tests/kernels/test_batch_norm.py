@@ -6,7 +6,7 @@ import pytest
 from microreg.kernels import batch_norm
 
 from .running import garbage, run
-from .test_norm import HEADS, VARIANCE, normal
+from .test_norm import ENTRY, HEADS, VARIANCE, normal
 
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-12}
 GRIDS = [
@@ -159,6 +159,17 @@ def test_a_bad_first_guess_costs_few_digits(n, shift):
     ratio = np.square(rows[:8].mean(0) - rows.mean(0)) / rows.var(0)
     error = block_stats(x)[0, 1] / (n * rows.var(0)) - 1
     assert (abs(error) <= np.where(ratio < 4.1, 0.6 * (1 + ratio), 1) * VARIANCE[1000.0]).all()
+
+
+@pytest.mark.parametrize("mean", VARIANCE)
+@pytest.mark.parametrize("shape", LARGE[:5], ids=str)
+def test_entries_beside_a_large_mean_are_right_to_rounding(shape, mean):
+    """Though the mean itself, as it is kept, is rounded to float32."""
+    x = normal(shape, np.float32, 6, mean)
+    one, zero = np.ones(shape[1], np.float32), np.zeros(shape[1], np.float32)
+    rows = values_of(x)
+    want = (rows - rows.mean(0)) / rows.std(0)
+    np.testing.assert_allclose(values_of(forward(x, one, zero, 0.0)[0]), want, rtol=0, atol=ENTRY)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, -1000.3, 1e6])

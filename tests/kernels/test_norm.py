@@ -11,6 +11,7 @@ TOLERANCE = {np.float32: 2e-5, np.float64: 1e-12}
 # The largest relative error of a variance in float32. Beyond a mean of 10^4 deviations the entries
 # lie on so coarse a grid that their squares are rounded one way.
 VARIANCE = {0.0: 1e-6, 37.0: 1e-6, 1000.0: 1e-6, -20000.0: 2e-6}
+ENTRY = 3e-6  # the largest error of a normalized entry in float32
 ROWS = [(1, 1), (1, 5), (3, 1), (7, 33), (130, 64), (9, 9000), (700, 70), (2, 4096), (2, 4097)]
 EMPTY = [(0, 4), (3, 0)]
 
@@ -112,6 +113,16 @@ def test_a_variance_survives_a_large_mean(d, mean, head):
     if value is not None:
         x[:, :8] = value
     np.testing.assert_allclose(variances(x), x.astype(np.float64).var(1), rtol=VARIANCE[mean])
+
+
+@pytest.mark.parametrize("mean", VARIANCE)
+@pytest.mark.parametrize("d", [24, 512, 9001])
+def test_entries_beside_a_large_mean_are_right_to_rounding(d, mean):
+    """Though the mean itself, as it is kept, is rounded to float32."""
+    x = normal((5, d), np.float32, 6, mean)
+    one, zero = np.ones(d, np.float32), np.zeros(d, np.float32)
+    out = forward(x, one, zero, 0.0)[0]
+    np.testing.assert_allclose(out, naive(x, 0.0)[0], rtol=0, atol=ENTRY)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, -1000.3, 1e6])
