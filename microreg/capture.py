@@ -12,12 +12,13 @@ random state are read where they lie, so what changes there counts at once.
 """
 
 import warnings
+from typing import NamedTuple
 
 import numpy as np
 
 from .errors import CaptureError
 from .runtime import cpu
-from .runtime.join import join_updates
+from .runtime.join import join_updates, still_equal
 from .runtime.plan import Plan, Ref, arrays_in, new_arena, program
 from .runtime.record import Recorder
 from .runtime.remote import Remote, recorder
@@ -44,34 +45,56 @@ def compile(function):
 
 
 class CompiledStep:
-    """See `compile`. `explain()` shows what was made of the last call."""
+    """See `compile`. `explain()` shows what was made of the last call.
 
-    def __init__(self, function):
-        self.function, self.last = function, None
+    With `twice` a function is recorded twice, and runs op by op if the two differ: its numbers then
+    come from Python.
+    """
+
+    def __init__(self, function, name=None, twice=False):
+        self.function, self.last, self.twice = function, None, twice
         self._recorded, self._eager = {}, False
-        self.__name__ = getattr(function, "__name__", type(function).__name__)
+        self.__name__ = name or getattr(function, "__name__", type(function).__name__)
 
     def __call__(self, *args, **options):
+        made, arrays = self._made(args, options)
+        return self.function(*args, **options) if made is None else made.run(arrays)
+
+    def repeat(self, times, *args, **options):
+        """Call the step so many times, without Python in between; what it returns is dropped.
+
+        It is for steps that find what changes from one to the next in memory. A kernel that stops
+        a program ends them early.
+        """
+        made, arrays = self._made(args, options)
+        if made is not None:
+            made.repeat(times, arrays)
+        else:
+            for _ in range(times):
+                self.function(*args, **options)
+
+    def _made(self, args, options):
+        """The recording to run on these arguments, and the arrays among them; or None."""
         if self._eager or recorder() is not None:
-            return self.function(*args, **options)
+            return None, ()
         arrays, key = _describe(args, options)
         variants = self._recorded.setdefault(key, [])
         made = next((v for v in variants if v.holds()), None)
         if made is None:
             try:
-                made = Recorded(self.function, args, options)
+                made = Recorded(self.function, args, options, self.twice)
             except CaptureError as error:
                 warnings.warn(
                     f"{self.__name__} cannot be recorded and runs op by op: {error}",
                     RuntimeWarning,
-                    stacklevel=2,
+                    stacklevel=3,
                 )
                 self._eager = True
-                return self.function(*args, **options)
+                return None, ()
             made.compare(variants)
             variants[:] = [v for v in variants if v.may_hold()] + [made]
         self.last = made
-        return made.run(arrays)
+        return made, arrays
 
     def explain(self):
         """The table of the last call: kernel, shapes, bytes and microseconds of every launch."""
@@ -102,35 +125,32 @@ def _describe(args, options):
     return arrays, tuple(key)
 
 
-class Recorded:
-    """One recording of a function: its program, what it depends on, where its results lie."""
+class _Recording:
+    """What happened when a function ran on remote arrays."""
 
     def __init__(self, function, args, options):
         self.recorder = recording = Recorder()
-        self._grads_known = False
-        places = {}  # owner of an input -> its number
-        real = []
-
-        def enter(value):
-            data = value.data if isinstance(value, Tensor) else value
-            if not isinstance(data, np.ndarray):
-                return value
-            inside = recording.empty(data.shape, data.dtype)
-            places[id(recording.owner(inside))] = len(real)
-            real.append(np.ascontiguousarray(data))
-            return Tensor.made(inside, None) if isinstance(value, Tensor) else inside
-
+        self.places = {}  # owner of an input -> its number
+        self.inputs = []
         try:
             with recording.recording():
-                given = [enter(v) for v in args]
-                named = {k: enter(options[k]) for k in sorted(options)}
-                self._result = function(*given, **named)
-                self._left = self._gradients_left()
+                given = [self._enter(v) for v in args]
+                named = {k: self._enter(options[k]) for k in sorted(options)}
+                self.result = function(*given, **named)
+                self.left = self._gradients_left()
         finally:
-            self._leaves = list(recording.leaves.values())
-            for leaf, before in self._leaves:  # as if the function had not run
+            self.leaves = list(recording.leaves.values())
+            for leaf, before in self.leaves:  # as if the function had not run
                 leaf.grad = before
-        self._finish(places, real)
+
+    def _enter(self, value):
+        data = value.data if isinstance(value, Tensor) else value
+        if not isinstance(data, np.ndarray):
+            return value
+        inside = self.recorder.empty(data.shape, data.dtype)
+        self.places[id(self.recorder.owner(inside))] = len(self.inputs)
+        self.inputs.append(np.ascontiguousarray(data))
+        return Tensor.made(inside, None) if isinstance(value, Tensor) else inside
 
     def _gradients_left(self):
         """(leaf, gradient before, gradient) where the function leaves a gradient behind.
@@ -147,48 +167,66 @@ class Recorded:
                 overwrite(before.data, data)
         return left
 
-    def _finish(self, places, real):
+
+class Recorded:
+    """One recording of a function: its program, what it depends on, where its results lie."""
+
+    def __init__(self, function, args, options, twice):
+        made = _Recording(function, args, options)
+        if twice:
+            made.recorder.compare(_Recording(function, args, options).recorder)
+        self._grads_known = False
+        self._leaves = made.leaves
+        self._guards = list(made.recorder.tensors.values())
+        self._modules = list(made.recorder.modules.values())
+        self._optimizers = made.recorder.optimizers
+        self._states = [opt.state_of(active) for opt, active in self._optimizers]
+        self._finish(made)
+        recorder = made.recorder
+        recorder.forget()
+        del made
+        line = recorder.escaped()
+        if line is not None:
+            raise CaptureError(f"somebody keeps what was computed at {line} beyond the step")
+
+    def _finish(self, made):
         """From the recording to a program."""
-        recording = self.recorder
-        plan = Plan(recording)
+        plan = Plan(made.recorder)
         same = plan.unique()
-        results = [t.data for t in _tensors(self._result) if isinstance(t.data, Remote)]
+        results = []
+        self._result = _numbered(made.result, results)
         count = len(results)
-        results += [data for _, before, data in self._left if before is None]
+        results += [data for _, before, data in made.left if before is None]
         refs = [plan.ref(data) for data in results]
         refs = [r._replace(owner=same.get(r.owner, r.owner)) for r in refs]
-        keep, taken = {r.owner for r in refs}, {r.owner for r in refs[:count]} | set(places)
+        keep = {r.owner for r in refs}
+        taken = {r.owner for r in refs[:count]} | set(made.places)
         plan.fuse(keep)
         plan.needed(keep)
         fixed, size, self._joined = join_updates(plan, taken)
-        starts, total = plan.place(keep, fixed, outside=set(places))
+        starts, total = plan.place(keep, fixed, outside=set(made.places))
+        self.nbytes = total
         arena = new_arena(total)
         arena[:size] = 0
-        self.nbytes, self._arena = total, arena
-        self._bound = []
-        steps = []
-        for i, step in enumerate(plan.steps):
-            new = []
-            for j, a in enumerate(step.args):
-                if isinstance(a, Ref) and a.owner in places:
-                    k = places[a.owner]
-                    self._bound.append((k, i, j, a.start))
-                    a = np.ndarray(a.shape, a.dtype, real[k], a.start)
-                new.append(a)
-            steps.append(step._replace(args=tuple(new)))
+        self._inputs, self._bound = made.inputs, []
+        steps = [
+            step._replace(args=tuple(self._bind(made, i, j, a) for j, a in enumerate(step.args)))
+            for i, step in enumerate(plan.steps)
+        ]
         self.program = program(steps, starts, arena)
-        self._arrays = {
-            id(data): arrays_in(arena, starts, [r])[0]
-            for data, r in zip(results, refs, strict=True)
-        }
-        self._real = real
-        self._guards = list(recording.tensors.values())
-        self._modules = list(recording.modules.values())
-        self._optimizers = recording.optimizers
-        staying = {id(leaf) for leaf, _, _ in self._left}
-        self._cleared = [leaf for leaf, _ in self._leaves if id(leaf) not in staying]
-        self._states = [opt.state_of(active) for opt, active in self._optimizers]
-        recording.forget()
+        arrays = arrays_in(arena, starts, refs)
+        self._results, fresh = arrays[:count], iter(arrays[count:])
+        self._left = [(leaf, before, before or next(fresh)) for leaf, before, _ in made.left]
+        staying = {id(leaf) for leaf, _, _ in made.left}
+        self._cleared = [leaf for leaf, _ in made.leaves if id(leaf) not in staying]
+
+    def _bind(self, made, row, argument, x):
+        """An argument; a part of an input is noted, and bound anew at every call."""
+        if not isinstance(x, Ref) or x.owner not in made.places:
+            return x
+        k = made.places[x.owner]
+        self._bound.append((k, row, argument, x.start))
+        return np.ndarray(x.shape, x.dtype, made.inputs[k], x.start)
 
     def holds(self):
         """Whether everything still is as it was recorded."""
@@ -203,6 +241,7 @@ class Recorded:
                 opt.follow(active) and opt.state_of(active) == state
                 for (opt, active), state in zip(self._optimizers, self._states, strict=True)
             )
+            and all(still_equal(slots) for slots in self._joined)
         )
 
     def _grads_hold(self):
@@ -225,23 +264,25 @@ class Recorded:
 
     def run(self, arrays):
         """Run the table on new inputs; what the function returned, with new numbers."""
+        self.repeat(1, arrays)
+        return self._give(self._result)
+
+    def repeat(self, times, arrays):
+        """Run the table so many times."""
         held = [a if a.flags.c_contiguous else np.ascontiguousarray(a) for a in arrays]
         starts = [cpu.address(a) for a in held]
         for k, row, argument, offset in self._bound:
             self.program.point(row, argument, starts[k] + offset)
-        self.program.run()
+        self.program.run(times)
         for leaf, before, data in self._left:
-            leaf.grad = Tensor.made(self._arrays[id(data)], None) if before is None else before
+            leaf.grad = Tensor.made(data, None) if before is None else before
         for leaf in self._cleared:
             leaf.grad = None
-        return self._give(self._result)
 
     def _give(self, value):
         """The function's result with the numbers of this run, in memory of their own."""
-        if isinstance(value, Tensor):
-            if isinstance(value.data, Remote):
-                return Tensor.made(self._arrays[id(value.data)].copy(), None)
-            return value
+        if isinstance(value, _Result):
+            return Tensor.made(self._results[value.number].copy(), None)
         if isinstance(value, dict):
             return {k: self._give(v) for k, v in value.items()}
         if isinstance(value, (tuple, list)):
@@ -249,15 +290,25 @@ class Recorded:
         return value
 
 
-def _tensors(value):
-    """The tensors in a result."""
+class _Result(NamedTuple):
+    """The place of a tensor whose numbers every run computes."""
+
+    number: int
+
+
+def _numbered(value, found):
+    """A step's result with `_Result`s for what it computes, whose arrays are added to `found`."""
     if isinstance(value, Tensor):
-        return [value]
-    inside = value.values() if isinstance(value, dict) else value
-    if isinstance(value, (dict, tuple, list)):
-        return [t for v in inside for t in _tensors(v)]
+        if not isinstance(value.data, Remote):
+            return value
+        found.append(value.data)
+        return _Result(len(found) - 1)
+    if isinstance(value, dict):
+        return {k: _numbered(v, found) for k, v in value.items()}
+    if isinstance(value, (tuple, list)):
+        return type(value)(_numbered(v, found) for v in value)
     if value is None or isinstance(value, (int, float, str, bool)):
-        return []
+        return value
     raise CaptureError(
         f"compile: expected tensors, tuples, dicts or None as a result, got {type(value).__name__}"
     )

@@ -7,6 +7,7 @@ keyed by the seed, so equal seeds give equal runs for any number of threads.
 import numpy as np
 
 from .kernels import random as kernels
+from .runtime import launch
 from .runtime.remote import recorder
 
 state = np.zeros(2, np.int64)  # [seed, counters used]; kernels read it in place
@@ -43,6 +44,11 @@ def generator():
         recorder().refuse("random numbers drawn in Python")
     seed, used = (int(word) for word in take(1))
     return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, used, 1]))
+
+
+def permutation(order):
+    """Fill `order`, int64, with a random permutation of 0, 1, ..."""
+    launch(kernels.shuffle, take(order.size // 4 + 1), order)
 
 
 def get_rng_state():

@@ -81,6 +81,8 @@ def kernel(signature, split=None, block=BLOCK, grain=GRAIN, **options):
     scratch : function, optional
         From the arguments to how many numbers of scratch memory each thread needs. The first array
         of the signature is scratch[threads,words] then, and who runs the kernel provides it.
+    stops : bool
+        Whether it may end a program's run: by writing something other than 0 into its last array.
     far : int, optional
         Elements from which the arrays lie outside the caches, and half-width vector registers are
         used: with accesses of whole cache lines some CPUs load far less ahead (measured: 1.8 ms
@@ -117,11 +119,13 @@ class Kernel:
         far=None,
         counts=None,
         short=False,
+        stops=False,
     ):
         self.name = function.__name__
         self.function, self.signature = function, Signature(signature)
         self.split, self.block, self.grain, self.key = split, block, grain, key
         self.needs, self.scratch, self.far, self.short = needs, scratch, far, short
+        self.stops = stops
         code = function.__code__
         names = list(code.co_varnames[: code.co_argcount])
         if names != self.signature.names:

@@ -108,8 +108,10 @@ class Optimizer:
         recording = recorder()
         if recording is not None:
             recording.optimizers.append((self, active))
-            for kernel, args, _, note in self._launches(active):
+            for kernel, args, note in self._launches(active):
                 recording.launch(kernel, args, note=note)
+            for slot in active:
+                slot.gradient = None
             return loss
         key = [(id(slot), slot.version, id(slot.clock)) for slot in active]
         if self._program is None or self._key != key:

@@ -86,10 +86,10 @@ def scratch(kernel, letter, args):
     return held
 
 
-_never = np.zeros(1, np.int64)
+NEVER = np.zeros(1, np.int64)
 
 
-def run(table, work, steps=1, stop=_never):
+def run(table, work, steps=1, stop=NEVER):
     """Run a table of rows (int64, see `kernels.interpreter`) so many times.
 
     `work`, in elements, decides whether it pays to wake the team. A row marked with STOPS ends the

@@ -52,7 +52,7 @@ def microseconds(launch):
     """The median time of one launch on copies of its arrays."""
     copies = {}
     args = [_copied(a, copies) if isinstance(a, np.ndarray) else a for a in launch.args]
-    alone = Program([launch._replace(args=tuple(args), stops=False)])
+    alone = Program([launch._replace(args=tuple(args))])
     alone.run()
     times = []
     for _ in range(ROUNDS):

@@ -46,6 +46,11 @@ def join_updates(plan, taken):
     return fixed, end, joined
 
 
+def still_equal(slots):
+    """Whether the penalties' numbers of updates that were joined are the same as each other's."""
+    return all(np.array_equal(slots[0].params, slot.params) for slot in slots[1:])
+
+
 def _is_update(step, plan, taken):
     """Whether a step updates one parameter from a gradient that is all of its owner's memory."""
     slot = step.note

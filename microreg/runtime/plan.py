@@ -38,7 +38,6 @@ class Step(NamedTuple):
 
     kernel: object
     args: tuple[object, ...]
-    stops: bool
     note: object
 
     def refs(self, written):
@@ -55,8 +54,8 @@ class Plan:
         self.sizes = {key: owner.nbytes for key, owner in recorder.memory.items()}
         self.dtypes = {}
         self.steps = [
-            Step(kernel, tuple(map(self.ref, args)), stops, note)
-            for kernel, args, stops, note in recorder.launches
+            Step(kernel, tuple(map(self.ref, args)), note)
+            for kernel, args, note in recorder.launches
         ]
 
     def ref(self, x):
@@ -250,9 +249,7 @@ def new_arena(size):
 
 def program(steps, starts, arena):
     """The Program of the steps, with no barrier where the next steps do not need it."""
-    launches = [
-        Launch(s.kernel, tuple(arrays_in(arena, starts, s.args)), s.stops, s.note) for s in steps
-    ]
+    launches = [Launch(s.kernel, tuple(arrays_in(arena, starts, s.args)), s.note) for s in steps]
     made = Program(launches)
     for i in _free_of_barrier(launches):
         made.table[i, 1] |= FREE
@@ -276,7 +273,7 @@ def _free_of_barrier(launches):
         meets = _meet(mine[1], reads + writes) or _meet(mine[0], writes)
         if i and meets and not (serial and alone):
             reads, writes, alone = [], [], True
-        elif i and not launches[i - 1].stops:
+        elif i and not launches[i - 1].kernel.stops:
             free.append(i - 1)
         elif i:
             reads, writes, alone = [], [], True

@@ -16,7 +16,6 @@ class Launch(NamedTuple):
 
     kernel: Kernel
     args: tuple[object, ...]
-    stops: bool = False  # whether the run may end behind it, see `Program.stop`
     note: object = None  # what it belongs to
 
 
@@ -30,21 +29,22 @@ class Program:
         self.launches = list(launches)
         self.table = np.zeros((len(self.launches), WIDTH), np.int64)
         self.work = 0
-        self.stop = np.zeros(1, np.int64)  # a launch that `stops` ends a run by writing here
+        self.stop = cpu.NEVER  # where a kernel that `stops` writes to end a run
         self._held = {}  # arrays bound since: they must outlive the next run
         self._scratch = [
             (i, kernel.scratch(args), kernel.dtype(args))
-            for i, (kernel, args, _, _) in enumerate(self.launches)
+            for i, (kernel, args, _) in enumerate(self.launches)
             if kernel.scratch is not None
         ]
         self._provide_scratch()
         words = {i: np.empty((0, words), dtype) for i, words, dtype in self._scratch}
-        for i, (kernel, args, stops, _) in enumerate(self.launches):
+        for i, (kernel, args, _) in enumerate(self.launches):
             kernel.check(args)
             given = (words[i], *args) if i in words else args
             packed = cpu.pack(kernel, given)
             self.table[i, : len(packed) // 8] = np.frombuffer(packed, np.int64)
-            self.table[i, 1] = STOPS if stops else 0
+            if kernel.stops:
+                self.table[i, 1], self.stop = STOPS, args[kernel.n_arrays - 1]
             self.work += kernel.work(given)
         self._point_to_scratch()
 

@@ -6,13 +6,17 @@ not. A real array that a launch takes (a parameter, a constant) is bound as it i
 """
 
 import contextlib
+import gc
 import os
 import sys
+import weakref
+from itertools import zip_longest
 from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import CaptureError
+from .cpu import address
 from .program import Launch
 from .remote import Home, Remote, _thread, homes
 
@@ -20,12 +24,9 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 class Applied(NamedTuple):
-    """One op: what went in and came out, and the line of the user's that asked for it."""
+    """The op that a launch belongs to, and the line of the user's that asked for it."""
 
     op: object
-    inputs: tuple[object, ...]
-    attrs: dict[str, object]
-    outputs: tuple[np.ndarray, ...]
     line: str
 
 
@@ -37,6 +38,7 @@ class Recorder(Home):
         self.memory = {}  # id of the array that owns memory of this recording -> that array
         self.lines = {}  # id of an op's result -> it, and the line that asked for it
         self.line = None  # the line that is at work, if it is not the caller's
+        self._at, self._made_at = None, {}  # the line of the op at work; where memory was asked for
         self.modules, self.tensors, self.leaves, self.optimizers = {}, {}, {}, []
 
     @contextlib.contextmanager
@@ -63,6 +65,7 @@ class Recorder(Home):
     def empty(self, shape, dtype):
         owner = np.empty(shape, dtype)
         self.memory[id(owner)] = owner
+        self._made_at[id(owner)] = self._at or self.where()
         return self.remote(owner)
 
     def remote(self, array):
@@ -73,18 +76,20 @@ class Recorder(Home):
         made.home = self
         return made
 
-    def launch(self, kernel, args, stops=False, note=None):
+    def launch(self, kernel, args, note=None):
         kernel.check(args)
-        self.launches.append(Launch(kernel, args, stops, note))
+        self.launches.append(Launch(kernel, args, note))
 
     def apply(self, op, inputs, attrs):
         """Record an op on arrays and numbers; what comes out is remote."""
         inputs = tuple(self.remote(x) if isinstance(x, np.ndarray) else x for x in inputs)
         line, first = self.where(), len(self.launches)
+        self._at = line
         out = op.lower(*inputs, **attrs)
+        self._at = None
         outputs = out if isinstance(out, tuple) else (out,)
         self.lines[id(outputs[0])] = outputs[0], line
-        note = Applied(op, inputs, attrs, outputs, line)
+        note = Applied(op, line)
         for i in range(first, len(self.launches)):
             if self.launches[i].note is None:
                 self.launches[i] = self.launches[i]._replace(note=note)
@@ -101,9 +106,47 @@ class Recorder(Home):
             if data.__class__ is np.ndarray and id(x) not in self.tensors:
                 self.tensors[id(x)] = x, data
 
+    def compare(self, other):
+        """Raise if another recording of the same function did something else."""
+        mine, others = ({key: i for i, key in enumerate(r.memory)} for r in (self, other))
+        for one, two in zip_longest(self.launches, other.launches):
+            if one is None or two is None or not self._same(one, two, mine, others):
+                line = getattr((one or two).note, "line", None)
+                raise CaptureError(
+                    "what it does or the numbers that Python gives it change from one call to the "
+                    f"next{f', at {line}' if line else ''}"
+                )
+
+    def _same(self, one, two, mine, others):
+        if one.kernel is not two.kernel:
+            return False
+        for a, b in zip(one.args, two.args, strict=True):
+            if not isinstance(a, np.ndarray):
+                same = a == b or (a != a and b != b)
+            elif id(self.owner(a)) in mine:
+                same = mine[id(self.owner(a))] == others.get(id(self.owner(b)))
+            else:
+                a, b = a.view(np.ndarray), b.view(np.ndarray)
+                same = address(a) == address(b) or np.array_equal(a, b, equal_nan=True)
+            if not same:
+                return False
+        return True
+
     def forget(self):
         """Let go of what only recording needed."""
+        self._owners = [(weakref.ref(x), self._made_at[key]) for key, x in self.memory.items()]
         self.memory, self.lines, self.launches = {}, {}, []
+
+    def escaped(self):
+        """After `forget`: the line whose result is still held by somebody, or None."""
+        for attempt in range(2):
+            held = [
+                line or "an unknown line" for owner, line in self._owners if owner() is not None
+            ]
+            if not held or attempt:
+                return held[0] if held else None
+            gc.collect()  # it may only wait to be collected
+        return None
 
     def owner(self, array):
         """The array whose memory this one is a view of."""

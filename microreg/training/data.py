@@ -4,7 +4,6 @@ import numpy as np
 
 from ..dtypes import as_array
 from ..errors import ShapeError
-from ..random import generator
 from ..tensor import Tensor
 
 
@@ -42,18 +41,6 @@ def _convert(values, dtype):
     return np.ascontiguousarray(
         array.astype(dtype, copy=False) if array.dtype.kind == "f" else array
     )
-
-
-def batches(n, size, shuffle):
-    """Index arrays of `size` rows each; a last batch of a single row joins the one before.
-
-    Batch norm has no variance for one row, and a mean over one row is a poor gradient anyway.
-    """
-    order = generator().permutation(n) if shuffle else np.arange(n)
-    starts = list(range(0, n, size))
-    if len(starts) > 1 and n - starts[-1] == 1:
-        starts.pop()
-    return [order[a:b] for a, b in zip(starts, [*starts[1:], n], strict=True)]
 
 
 def slices(n, size):

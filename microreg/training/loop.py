@@ -1,7 +1,5 @@
 """fit, predict, evaluate: the training loop."""
 
-import math
-
 import numpy as np
 from tqdm import tqdm
 
@@ -12,6 +10,9 @@ from ..optim import Adam
 from ..tensor import Tensor
 from . import data as batching
 from .history import History
+from .passes import Pass
+
+MEASURED = 1024  # rows at a time where nothing is trained
 
 
 class Run:
@@ -82,15 +83,15 @@ def fit(
         val = batching.pair(val, dtype, "fit: val")
     optimizer = Adam(model.parameters()) if optimizer is None else optimizer
     run = Run(model, optimizer)
+    train = Pass(model, X, y, loss, batch_size, optimizer)
+    held = val and Pass(model, *val, loss, MEASURED)
     mode = model.training
     for callback in callbacks:
         callback.on_fit_start(run)
     try:
         with tqdm(total=epochs, unit="epoch", disable=None if progress else True) as bar:
             for run.epoch in range(epochs):
-                row = _epoch(run, X, y, loss, batch_size, shuffle)
-                if val is not None:
-                    row.update({f"val_{k}": v for k, v in _measure(model, *val, loss).items()})
+                row = _epoch(run, train, held, shuffle, bar)
                 run.history.add(**row)
                 bar.set_postfix_str(_summary(row), refresh=False)
                 bar.update()
@@ -105,32 +106,21 @@ def fit(
     return run.history
 
 
-def _epoch(run, X, y, loss, batch_size, shuffle):
+def _epoch(run, train, held, shuffle, bar):
     """One pass over the data; the row that goes into the history."""
-    model, optimizer = run.model, run.optimizer
-    model.train()
-    total, right = 0.0, 0
-    counts = None
-    for number, rows in enumerate(batching.batches(len(X), batch_size, shuffle)):
-        target = Tensor(y[rows])
-        output = model(Tensor(X[rows]))
-        value = loss(output, target)
-        mean = float(value)
-        if not math.isfinite(mean):
-            raise FloatingPointError(
-                f"fit: the loss became {mean} in epoch {run.epoch}, batch {number}; lower lr, clip "
-                "gradients, or look at the data"
-            )
-        optimizer.zero_grad()
-        value.backward()
-        optimizer.step()
-        total += mean * len(rows)
-        counts = _correct(output, target, loss)
-        right += counts or 0
-    row = {"loss": total / len(X), "penalty": penalties.number(model)}
-    if counts is not None:
-        row["accuracy"] = right / len(X)
-    row["zeros"] = zeros(model)
+
+    def tell(rows, loss):
+        if rows < len(train.X):
+            bar.set_postfix_str(f"{rows} of {len(train.X)} rows, loss {loss:.4f}")
+
+    try:
+        found = train.run(shuffle, tell)
+    except FloatingPointError as error:
+        raise FloatingPointError(f"fit: in epoch {run.epoch} {error}") from None
+    row = {"loss": found.pop("loss"), "penalty": penalties.number(run.model), **found}
+    row["zeros"] = zeros(run.model)
+    if held:
+        row.update({f"val_{k}": v for k, v in held.run().items()})
     return row
 
 
@@ -152,7 +142,7 @@ def _summary(row):
     return ", ".join([*parts, f"zeros {100 * row['zeros']:.1f}%"])
 
 
-def evaluate(model, data, loss=F.cross_entropy, batch_size=1024):
+def evaluate(model, data, loss=F.cross_entropy, batch_size=MEASURED):
     """The mean loss over the rows, and the accuracy for class labels, in evaluation mode.
 
     Returns
@@ -160,27 +150,14 @@ def evaluate(model, data, loss=F.cross_entropy, batch_size=1024):
     dict with "loss" and, for integer labels or a binary loss on logits, "accuracy".
     """
     X, y = batching.pair(data, _dtype(model), "evaluate")
-    return _measure(model, X, y, loss, batch_size)
-
-
-def _measure(model, X, y, loss, batch_size=1024):
     mode = model.training
-    model.eval()
-    total, right, counted = 0.0, 0, None
     try:
-        with no_grad():
-            for rows in batching.slices(len(X), batch_size):
-                output, target = model(Tensor(X[rows])), Tensor(y[rows])
-                total += float(loss(output, target)) * len(target)
-                counted = _correct(output, target, loss)
-                right += counted or 0
+        return Pass(model, X, y, loss, batch_size).run()
     finally:
         model.train(mode)
-    out = {"loss": total / len(X)}
-    return out if counted is None else {**out, "accuracy": right / len(X)}
 
 
-def predict(model, X, batch_size=1024):
+def predict(model, X, batch_size=MEASURED):
     """The model's outputs for the rows of X as an array, in evaluation mode."""
     X = batching.inputs(X, _dtype(model), "predict")
     mode = model.training
@@ -193,17 +170,6 @@ def predict(model, X, batch_size=1024):
     if not parts:
         raise ValueError(f"predict: expected at least one row, got X of shape {X.shape}")
     return np.concatenate(parts)
-
-
-def _correct(output, target, loss):
-    """How many rows are classified right, or None where that has no meaning."""
-    scores, labels = output.data, target.data
-    if labels.dtype.kind == "i" and scores.ndim == 2 and labels.ndim == 1:
-        return int((scores.argmax(axis=1) == labels).sum())
-    binary = getattr(loss, "__name__", type(loss).__name__)
-    if binary in ("binary_cross_entropy_with_logits", "BCEWithLogitsLoss"):
-        return int(((scores > 0) == (labels > 0.5)).reshape(len(scores), -1).all(axis=1).sum())
-    return None
 
 
 def _dtype(model):

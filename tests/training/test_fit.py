@@ -48,6 +48,26 @@ def same(a, b):
         np.testing.assert_array_equal(a[name], b[name], err_msg=name)
 
 
+def by_hand(model, data, loss, epochs, batch_size, optimizer=None):
+    """What fit does without shuffling, op by op."""
+    optimizer = optimizer or optim.Adam(model.parameters())
+    X, y = data
+    model.train()
+    for _ in range(epochs):
+        for i in range(0, len(X), batch_size):
+            value = loss(model(mr.tensor(X[i : i + batch_size])), mr.tensor(y[i : i + batch_size]))
+            optimizer.zero_grad()
+            value.backward()
+            optimizer.step()
+
+
+KEEPS = (
+    "fit cannot be recorded and runs op by op: somebody keeps what was computed at .*test_fit.py"
+)
+CHANGES = "fit cannot be recorded .* the numbers that Python gives it change .* at .*test_fit.py"
+LOOKS = "fit cannot be recorded .*: item: .*test_fit.py"
+
+
 class Watch(mr.Callback):
     """Remembers the weights after each epoch; does `action` in it first."""
 
@@ -96,6 +116,22 @@ def test_regression_and_the_default_optimizer(rng):
     assert mr.fit(model, (X, y), loss=F.mse_loss, epochs=1).best_epoch == 0
 
 
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
+def test_fit_trains_as_the_loop_by_hand(name, rng):
+    data = rng.normal(size=(53, 4)), rng.integers(0, 3, 53)
+    runs = []
+    for train in (mr.fit, by_hand):
+        model = mr.attach(network().double(), {"0.weight": [L1(1e-2), MaxNorm(1.0)]})
+        optimizer = getattr(optim, name)(model.parameters(), lr=0.03)
+        if train is mr.fit:
+            mr.fit(model, data, optimizer=optimizer, epochs=4, batch_size=10, shuffle=False)
+        else:
+            by_hand(model, data, F.cross_entropy, 4, 10, optimizer)
+        runs.append(numbers(model))
+    for key in runs[0]:
+        np.testing.assert_allclose(runs[0][key], runs[1][key], rtol=1e-9, atol=1e-12, err_msg=key)
+
+
 @pytest.mark.parametrize("n", [33, 65, 2, 32])
 def test_a_last_batch_of_one_row_joins_the_one_before(n, rng):
     seen = []
@@ -106,7 +142,7 @@ def test_a_last_batch_of_one_row_joins_the_one_before(n, rng):
 
     data = rng.normal(size=(n, 4)), rng.integers(0, 3, n)
     mr.fit(network(), data, loss=loss, epochs=1, batch_size=32)
-    assert sum(seen) == n and seen == {33: [33], 65: [32, 33], 2: [2], 32: [32]}[n]
+    assert set(seen) == {33: {33}, 65: {32, 33}, 2: {2}, 32: {32}}[n]
 
 
 def test_every_row_is_used_once_an_epoch_in_a_new_order(rng):
@@ -117,9 +153,11 @@ def test_every_row_is_used_once_an_epoch_in_a_new_order(rng):
         return F.mse_loss(output, target.reshape(-1, 1))
 
     for shuffle in (True, False):
-        seen.clear()
-        mr.fit(nn.Linear(1, 1), (X, X[:, 0]), loss=loss, epochs=2, batch_size=6, shuffle=shuffle)
-        first, second = np.concatenate(seen[:4]), np.concatenate(seen[4:])
+        with pytest.warns(RuntimeWarning, match=KEEPS):
+            mr.fit(
+                nn.Linear(1, 1), (X, X[:, 0]), loss=loss, batch_size=6, epochs=2, shuffle=shuffle
+            )
+        first, second = np.concatenate(seen[-8:-4]), np.concatenate(seen[-4:])
         np.testing.assert_array_equal(np.sort(first), X[:, 0])
         np.testing.assert_array_equal(np.sort(second), X[:, 0])
         assert (first == X[:, 0]).all() == (first == second).all() == (not shuffle)
@@ -216,20 +254,63 @@ def test_early_stopping_may_keep_the_last_weights_and_watch_accuracy(blobs):
         mr.EarlyStopping(patience=0)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_loss_that_is_not_finite_stops_with_its_place(value, blobs):
-    calls = []
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_a_loss_that_is_not_finite_stops_with_its_place(value):
+    """The second batch moves the weight so far that it overflows when it comes by again."""
 
     def loss(output, target):
-        calls.append(1)
-        bad = len(calls) == 5  # three batches an epoch
-        return F.cross_entropy(output, target) * (value if bad else 1.0)
+        found = F.mse_loss(output, target)
+        return found * 2.0 - found if value == "nan" else found
 
-    model = network()
-    weights = Watch()
-    with pytest.raises(FloatingPointError, match=f"loss became {value} in epoch 1, batch 1"):
-        mr.fit(model, blobs, loss=loss, epochs=3, callbacks=[weights])
+    X, y = np.zeros((12, 1), np.float32), np.ones((12, 1), np.float32)
+    X[5] = 1e18
+    model, watch = nn.Linear(1, 1), Watch()
+    model.weight.data[...] = 0.0
+    optimizer = optim.SGD(model.parameters(), lr=1e3)
+    with pytest.raises(FloatingPointError, match=f"epoch 1 the loss became {value} in batch 1"):
+        mr.fit(
+            model, (X, y), loss=loss, optimizer=optimizer, epochs=3, batch_size=4, shuffle=False,
+            callbacks=[watch],
+        )  # fmt: skip
+    assert len(watch.seen) == 1
     assert all(np.isfinite(v).all() for v in numbers(model).values())
+
+
+def test_a_label_that_is_no_class_is_named(blobs):
+    X, y = blobs
+    y = y.copy()
+    y[40] = 17
+    with pytest.raises(ValueError, match="expected labels from 0 to 2, got 17"):
+        mr.fit(network(), (X, y), epochs=1)
+
+
+# what a recording cannot hold
+
+
+def _keeps(output, target, seen=[]):  # noqa: B006
+    seen.append(target)
+    return F.cross_entropy(output, target)
+
+
+def _counts(output, target, seen=[]):  # noqa: B006
+    seen.append(1)
+    return F.cross_entropy(output, target) * (1.0 / len(seen))
+
+
+def _looks(output, target):
+    return F.cross_entropy(output, target) if float(output.sum()) > 0 else output.mean()
+
+
+@pytest.mark.parametrize(("loss", "why"), [(_keeps, KEEPS), (_counts, CHANGES), (_looks, LOOKS)])
+def test_what_python_does_at_every_step_is_done_at_every_step(loss, why, blobs):
+    """fit then runs op by op, as the same loop by hand does."""
+    model = network()
+    with pytest.warns(RuntimeWarning, match=why):
+        mr.fit(model, blobs, loss=loss, epochs=2, batch_size=25, shuffle=False)
+    if loss is not _counts:
+        other = network()
+        by_hand(other, blobs, loss, 2, 25)
+        same(numbers(model), numbers(other))
 
 
 # the bar
