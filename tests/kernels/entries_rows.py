@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from microreg.kernels import batch_norm, norm, reduce, softmax
+from microreg.kernels import batch, batch_norm, norm, reduce, softmax
 
 from .entries import entry
 from .entries_elementwise import SIZES
@@ -138,3 +138,32 @@ def of_channels(after):
         3, 3000,
     )  # fmt: skip
     yield entry(part["backward"], backward, 3, 3000)
+
+
+def batches():
+    def some(d, n):
+        order = d.rng.permutation(2 * n)
+        out = d.new(n, 40, dtype=np.uint8)
+        return d.integers(0, 256, 2 * n, 40, dtype=np.uint8), order, np.array([n - 1]), out
+
+    yield entry(batch.take_batch, some, 9, 3000)
+    for kernel in (batch.right_labels, batch.right_signs):
+        yield entry(
+            kernel,
+            lambda d, n, kernel=kernel: (
+                d.real(n, 7),
+                d.integers(0, 7, n)
+                if kernel is batch.right_labels
+                else d.integers(0, 2, n, 7, dtype=d.dtype),
+                d.new(kernel.blocks({"n": n, "d": 7}), dtype=np.float64),
+            ),
+            9, 3000,
+        )  # fmt: skip
+    yield entry(
+        batch.tally,
+        lambda d, b: (
+            d.real(1), d.integers(0, 9, b, dtype=np.float64), np.zeros(3), np.zeros(1, np.int64),
+            np.zeros(1, np.int64), 8,
+        ),
+        3, 1000,
+    )  # fmt: skip
