@@ -7,10 +7,10 @@ from ._jit import kernel
 
 @kernel("x:uint8[n,d] order:int64[n] cursor:int64[1] -> out:uint8[b,d]; start", split="b")
 def take_batch(x, order, cursor, out, start):
-    """out[i] = x[order[cursor + i]], rows as bytes."""
+    """out[i] = x[order[cursor + i]], rows as bytes; behind the end the last one again."""
     first = cursor[0] + start
     for i in range(out.shape[0]):
-        row, target = x[order[first + i]], out[i]
+        row, target = x[order[min(first + i, order.size - 1)]], out[i]
         for j in range(target.size):
             target[j] = row[j]
 

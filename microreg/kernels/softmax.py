@@ -10,16 +10,10 @@ in one go: in short rows alone most lanes of a vector register would be idle.
 
 import numpy as np
 
-from ._jit import kernel, scalar
+from ._jit import kernel
 from ._native import flatten, maximum
 from .norm import fast
 from .vecmath import exp, log
-
-
-@scalar
-def log_probability(v, m, log_s):
-    """(v - m) - log s, in this order: m + log s has no room for log s where |m| is large."""
-    return (v - m) - log_s
 
 
 @fast
@@ -32,13 +26,18 @@ def _largest(row):
 
 
 @fast
-def _exponentials(x, out):
-    """out_j = e^(x_j - m) for every row of a block."""
+def _shifted(x, out):
+    """out_j = x_j - m for every row of a block."""
     for i in range(x.shape[0]):
         row, target = x[i], out[i]
         m = _largest(row)
         for j in range(row.size):
             target[j] = row[j] - m
+
+
+@fast
+def _exponentials(out):
+    """out_j = e^out_j."""
     flat = flatten(out)
     for k in range(flat.size):
         flat[k] = exp(flat[k])
@@ -56,7 +55,8 @@ def _total(row):
 @kernel("x[n,d] -> out[n,d]", split="n")
 def softmax_rows(x, out):
     """out_j = e^(x_j - m) / s."""
-    _exponentials(x, out)
+    _shifted(x, out)
+    _exponentials(out)
     for i in range(x.shape[0]):
         row = out[i]
         s = _total(row)
@@ -79,13 +79,14 @@ def softmax_rows_backward(g, out, dx):
 @kernel("x[n,d] -> out[n,d]", split="n")
 def log_softmax_rows(x, out):
     """out_j = x_j - m - log s."""
-    _exponentials(x, out)
+    _shifted(x, out)
+    _exponentials(out)
     for i in range(x.shape[0]):
         row, target = x[i], out[i]
         log_s = log(_total(target))
         m = _largest(row)
         for j in range(row.size):
-            target[j] = log_probability(row[j], m, log_s)
+            target[j] = (row[j] - m) - log_s  # m + log_s could have no room for log_s
 
 
 @kernel("g[n,d] out[n,d] -> dx[n,d]", split="n")
@@ -107,18 +108,16 @@ def cross_entropy(logits, labels, loss, probs, ignore_index):
 
     A row whose label is ignore_index has loss 0; one whose label is no class has loss NaN.
     """
-    _exponentials(logits, probs)
-    for i in range(logits.shape[0]):
-        row, p = logits[i], probs[i]
+    _shifted(logits, probs)
+    for i in range(loss.size):
+        loss[i] = probs[i, labels[i]] if 0 <= labels[i] < logits.shape[1] else np.nan
+    _exponentials(probs)
+    for i in range(loss.size):
+        p = probs[i]
         s = _total(p)
         for j in range(p.size):
             p[j] /= s
-        if labels[i] == ignore_index:
-            loss[i] = 0
-        elif 0 <= labels[i] < row.size:
-            loss[i] = -log_probability(row[labels[i]], _largest(row), log(s))
-        else:
-            loss[i] = np.nan
+        loss[i] = log(s) - loss[i] if labels[i] != ignore_index else 0
 
 
 @kernel("loss[n] labels:int64[n] -> mean[one] count[one]; ignore_index:int64")

@@ -39,10 +39,7 @@ class Pass:
 
         `tell(rows done, mean loss so far)` is called about ten times a second.
         """
-        if shuffle:
-            permutation(self.order)
-        self.cursor[0] = self.stop[0] = 0
-        self.totals[:] = 0.0
+        self.begin(shuffle)
         self.model.train(self.optimizer is not None)
         for size, left in self.sizes:
             while left:
@@ -59,6 +56,13 @@ class Pass:
         if self.counts is not None:
             out["accuracy"] = float(self.totals[1]) / len(self.X)
         return out
+
+    def begin(self, shuffle):
+        """Go back to the first row, of a new order if asked."""
+        if shuffle:
+            permutation(self.order)
+        self.cursor[0] = self.stop[0] = 0
+        self.totals[:] = 0.0
 
     def _train(self, size):
         if self.stop[0]:

@@ -63,16 +63,19 @@ def by_the_team(kernel, args):
 def last_thread_first(kernel, args, threads):
     """The arguments after the last thread has done its part, then the last but one, and so on.
 
-    It shows whether a part reads what another writes, or writes where another does.
+    It shows whether a part reads what another writes, or writes where another does; a thread that
+    works in another's scratch memory finds it full of NaN, and that no longer.
     """
     args = copied(args)
     given, dtype = args, kernel.dtype(args)
     if kernel.scratch is not None:
-        given = (np.empty((threads, kernel.scratch(args)), dtype), *args)
+        given = (garbage((threads, kernel.scratch(args)), dtype), *args)
     row = cpu.pack(kernel, given)[8 * HEAD :]
     part = _PART(kernel.entry(dtype))
     for tid in reversed(range(threads)):
         part(row, tid, threads)
+        if kernel.scratch is not None:
+            assert np.isnan(given[0][:tid]).all(), f"thread {tid} writes in another's scratch"
     return args
 
 

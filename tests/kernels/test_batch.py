@@ -22,6 +22,8 @@ def test_a_batch_is_the_rows_that_the_order_names(dtype, n, d, first, rows):
         batch.take_batch, x.view(np.uint8), order, np.array([first]), out.view(np.uint8)
     )  # fmt: skip
     np.testing.assert_array_equal(out, x[order[first : first + rows]])
+    run(batch.take_batch, x.view(np.uint8), order, np.array([n - 1]), out.view(np.uint8))
+    np.testing.assert_array_equal(out, x[np.repeat(order[-1], rows)])
 
 
 @pytest.mark.parametrize(("n", "classes"), [(1, 1), (7, 3), (3000, 11)])
