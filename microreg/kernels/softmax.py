@@ -10,10 +10,16 @@ in one go: in short rows alone most lanes of a vector register would be idle.
 
 import numpy as np
 
-from ._jit import kernel
+from ._jit import kernel, scalar
 from ._native import flatten, maximum
 from .norm import fast
 from .vecmath import exp, log
+
+
+@scalar
+def minus(a, b):
+    """a - b as it stands: reordered, m + log s has no room for log s where |m| is large."""
+    return a - b
 
 
 @fast
@@ -32,7 +38,7 @@ def _shifted(x, out):
         row, target = x[i], out[i]
         m = _largest(row)
         for j in range(row.size):
-            target[j] = row[j] - m
+            target[j] = minus(row[j], m)
 
 
 @fast
@@ -86,7 +92,7 @@ def log_softmax_rows(x, out):
         log_s = log(_total(target))
         m = _largest(row)
         for j in range(row.size):
-            target[j] = (row[j] - m) - log_s  # m + log_s could have no room for log_s
+            target[j] = minus(minus(row[j], m), log_s)
 
 
 @kernel("g[n,d] out[n,d] -> dx[n,d]", split="n")
@@ -117,7 +123,7 @@ def cross_entropy(logits, labels, loss, probs, ignore_index):
         s = _total(p)
         for j in range(p.size):
             p[j] /= s
-        loss[i] = log(s) - loss[i] if labels[i] != ignore_index else 0
+        loss[i] = minus(log(s), loss[i]) if labels[i] != ignore_index else 0
 
 
 @kernel("loss[n] labels:int64[n] -> mean[one] count[one]; ignore_index:int64")
