@@ -34,14 +34,19 @@ def _rows_taken(x, key):
             "indexing: expected integer arrays for the first axes, or slices and integers alone"
         )
     if len(keys) == 1:
-        return keys[0], 1
+        return keys[0].astype(np.int64, copy=False), 1
     if any(k.__class__ is not np.ndarray for k in keys):
         raise CaptureError("indexing: expected one index that is computed in the step, got several")
-    ahead = [
-        np.where(k < 0, k + n, k) * math.prod(x.shape[i + 1 : len(keys)])
-        for i, (k, n) in enumerate(zip(keys, x.shape, strict=False))
-    ]
-    return np.ascontiguousarray(np.sum(np.broadcast_arrays(*ahead), axis=0)), len(keys)
+    ahead = []
+    for i, (k, n) in enumerate(zip(keys, x.shape, strict=False)):
+        if k.size and not -n <= k.min() <= k.max() < n:
+            raise IndexError(
+                f"indexing: axis {i}: expected positions from {-n} to {n - 1}, got {k.min()} to "
+                f"{k.max()}"
+            )
+        ahead.append(np.where(k < 0, k + n, k) * math.prod(x.shape[i + 1 : len(keys)]))
+    places = np.sum(np.broadcast_arrays(*ahead), axis=0)
+    return np.ascontiguousarray(places, np.int64), len(keys)
 
 
 def _index_lower(x, *, key):
