@@ -20,7 +20,7 @@ from .errors import CaptureError
 from .runtime import cpu
 from .runtime.join import join_updates, still_equal
 from .runtime.plan import Plan, Ref, arrays_in, new_arena, program
-from .runtime.record import Recorder
+from .runtime.record import Notes, Recorder
 from .runtime.remote import Remote, recorder
 from .runtime.strided import overwrite
 from .tensor import Tensor
@@ -149,7 +149,7 @@ class _Recording:
             return value
         inside = self.recorder.empty(data.shape, data.dtype)
         self.places[id(self.recorder.owner(inside))] = len(self.inputs)
-        self.inputs.append(np.ascontiguousarray(data))
+        self.inputs.append(data.copy() if cpu.CHECK else np.ascontiguousarray(data))
         return Tensor.made(inside, None) if isinstance(value, Tensor) else inside
 
     def _gradients_left(self):
@@ -204,13 +204,29 @@ class Recorded:
         plan.fuse(keep)
         plan.needed(keep)
         fixed, size, self._joined = join_updates(plan, taken)
+        if cpu.CHECK:  # results stay, to be compared with
+            keep = set(plan.sizes)
         starts, total = plan.place(keep, fixed, outside=set(made.places))
         self.nbytes = total
         arena = new_arena(total)
         arena[:size] = 0
         self._inputs, self._bound = made.inputs, []
+
+        def present(x):
+            ref = plan.ref(x)
+            if not isinstance(ref, Ref):
+                return ref
+            owner = same.get(ref.owner, ref.owner)
+            k = made.places.get(owner)
+            memory, start = (arena, starts[owner]) if k is None else (made.inputs[k], 0)
+            return np.ndarray(x.shape, x.dtype, memory, start + ref.start, x.strides)
+
+        notes = Notes(present if cpu.CHECK else None)
         steps = [
-            step._replace(args=tuple(self._bind(made, i, j, a) for j, a in enumerate(step.args)))
+            step._replace(
+                args=tuple(self._bind(made, i, j, a) for j, a in enumerate(step.args)),
+                note=notes[step.note],
+            )
             for i, step in enumerate(plan.steps)
         ]
         self.program = program(steps, starts, arena)
@@ -269,6 +285,10 @@ class Recorded:
 
     def repeat(self, times, arrays):
         """Run the table so many times."""
+        if cpu.CHECK:
+            for mine, given in zip(self._inputs, arrays, strict=True):
+                mine[...] = given
+            arrays = self._inputs
         held = [a if a.flags.c_contiguous else np.ascontiguousarray(a) for a in arrays]
         starts = [cpu.address(a) for a in held]
         for k, row, argument, offset in self._bound:

@@ -7,7 +7,7 @@ import numpy as np
 from ..kernels import batch_norm as columns
 from ..kernels import norm as rows
 from ..kernels import reduce
-from ..runtime import launch
+from ..runtime import launch, strided
 from ..runtime.remote import dense, empty, memory_order
 from ._op import Op
 from .arithmetic import sqrt
@@ -100,6 +100,17 @@ def _measured(grid, stats):
 _NONE = np.empty(0, np.int64)
 
 
+def _at_hand(running, x):
+    """Running statistics as a kernel takes them: dense, in the dtype of x. A copy, if need be."""
+    if running is None:
+        return np.empty(0, x.dtype)
+    if running.dtype == x.dtype and running.flags.c_contiguous:
+        return running
+    made = empty(running.shape, running.dtype, x)
+    strided.pack(running, running.shape, strided.steps_of(running), made)
+    return made if made.dtype == x.dtype else strided.cast(made, empty(made.shape, x.dtype, x))
+
+
 def _batch_norm_forward(x, weight, bias, *, eps, momentum, running_mean, running_var, tracked):
     grid = _grid(x, x)
     c, values = grid.shape[1], math.prod(grid.shape[2:])
@@ -110,7 +121,8 @@ def _batch_norm_forward(x, weight, bias, *, eps, momentum, running_mean, running
     centre, rstd, scale, shift = (empty((c,), x.dtype, x) for _ in range(4))
     work = (empty((blocks, 3, c), x.dtype, x),) if flat_grid else ()
     launch(stats, grid, partial, *work)
-    nothing = np.empty(0, x.dtype)
+    held = running_mean, running_var
+    running = [_at_hand(one, x) for one in held]
     launch(
         columns.merge_stats,
         dense(weight),
@@ -120,14 +132,16 @@ def _batch_norm_forward(x, weight, bias, *, eps, momentum, running_mean, running
         rstd,
         scale,
         shift,
-        nothing if running_mean is None else running_mean,
-        nothing if running_var is None else running_var,
+        *running,
         _NONE if tracked is None else tracked,
         block_rows * values,
         len(grid) * values,
         eps,
         -1.0 if momentum is None else momentum,
     )
+    for one, moved in zip(held, running, strict=True):
+        if one is not None and moved is not one:
+            strided.overwrite(one, moved)
     out, target = _new_like(x)
     apply = columns.column_apply if flat_grid else columns.image_apply
     launch(apply, grid, centre, scale, shift, target)

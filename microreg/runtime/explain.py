@@ -43,9 +43,15 @@ def explain(program):
 
 def origin(note):
     """The op and the line that a launch belongs to."""
-    if hasattr(note, "op"):
-        return f"{note.op.name} {note.line}"
+    ops = applied(note)
+    if ops:
+        return f"{' + '.join(one.op.name for one in ops)} {ops[0].line}"
     return "update" if hasattr(note, "home") else ""
+
+
+def applied(note):
+    """The ops that a launch belongs to: several where one has been fused into another."""
+    return note if isinstance(note, list) else [note] if hasattr(note, "op") else []
 
 
 def microseconds(launch):

@@ -117,7 +117,7 @@ class Plan:
                     result = follower.refs(True)[0]._replace(shape=out.shape)
                     args = tuple(result if a is out else a for a in args)
                     gone.add(id(follower))
-                    step = step._replace(args=args)
+                    step = step._replace(args=args, note=[step.note, follower.note])
             steps.append(step)
         self.steps = steps
 
@@ -157,6 +157,8 @@ class Plan:
             for owner in {a.owner for a in step.args if isinstance(a, Ref)}:
                 if last[owner] == i and owner not in fixed:
                     room.give(starts[owner], _up(self.sizes[owner]))
+        for owner in keep - starts.keys() - set(outside):  # of ops that were fused into others
+            starts[owner] = room.take(_up(self.sizes[owner]))
         return starts, room.size
 
     def _over(self, step, result, i, last, starts, fixed):
@@ -250,7 +252,7 @@ def new_arena(size):
 def program(steps, starts, arena):
     """The Program of the steps, with no barrier where the next steps do not need it."""
     launches = [Launch(s.kernel, tuple(arrays_in(arena, starts, s.args)), s.note) for s in steps]
-    made = Program(launches)
+    made = Program(launches, arena)
     for i in _free_of_barrier(launches):
         made.table[i, 1] |= FREE
     return made

@@ -25,8 +25,8 @@ class Program:
     Whatever changes between two runs must lie in those arrays: scalars are part of the table.
     """
 
-    def __init__(self, launches):
-        self.launches = list(launches)
+    def __init__(self, launches, arena=None):
+        self.launches, self.arena = list(launches), arena
         self.table = np.zeros((len(self.launches), WIDTH), np.int64)
         self.work = 0
         self.stop = cpu.NEVER  # where a kernel that `stops` writes to end a run
@@ -48,6 +48,16 @@ class Program:
             self.work += kernel.work(given)
         self._point_to_scratch()
 
+    def argument(self, launch, argument):
+        """The array or number that an argument of a launch is now."""
+        return self._held.get((launch, argument), self.launches[launch].args[argument])
+
+    def owns(self, array):
+        """Whether an array lies in the arena: nobody sees what happens there."""
+        if self.arena is None:
+            return False
+        return 0 <= cpu.address(array) - cpu.address(self.arena) < self.arena.nbytes
+
     def bind(self, launch, argument, array):
         """Let an array argument of a launch be another array, of the same shape and dtype."""
         self.point(launch, argument, cpu.address(array))
@@ -63,7 +73,18 @@ class Program:
         if self._scratch and self._threads < cpu.get_num_threads():
             self._provide_scratch()
             self._point_to_scratch()
-        cpu.run(self.table, self.work, steps, self.stop)
+        if cpu.CHECK:
+            self._run_slowly(steps)
+        else:
+            cpu.run(self.table, self.work, steps, self.stop)
+
+    def _run_slowly(self, steps):
+        from .debug import run  # which stands on this
+
+        for _ in range(steps):
+            run(self)
+            if self.stop[0]:
+                break
 
     def _provide_scratch(self):
         """Scratch memory of this program's own, for as many threads as there are now."""

@@ -24,10 +24,54 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 class Applied(NamedTuple):
-    """The op that a launch belongs to, and the line of the user's that asked for it."""
+    """An op that launches belong to, and the line of the user's that asked for it."""
 
     op: object
     line: str
+    inputs: tuple[object, ...] = ()
+    attrs: dict[str, object] | None = None
+    outputs: tuple[np.ndarray, ...] = ()
+
+    def again(self):
+        """The result by the op's reference, or by the op called at once."""
+        if self.op.reference is not None:
+            return self.op.reference(*self.inputs, **self.attrs)
+        out = self.op.forward(*self.inputs, **self.attrs)
+        return out[0] if isinstance(out, tuple) else out
+
+    def moved(self, array):
+        """The same with other arrays in the place of its own, each given by `array(x)`."""
+
+        def other(x):
+            return array(x) if isinstance(x, np.ndarray) else x
+
+        attrs = {name: other(value) for name, value in self.attrs.items()}
+        return self._replace(
+            inputs=tuple(map(other, self.inputs)),
+            attrs=attrs,
+            outputs=tuple(map(other, self.outputs)),
+        )
+
+
+class Notes:
+    """What the launches of a finished recording belong to: ops and lines, and no remote arrays.
+
+    `present(x)`, if given, is the array in the place of a remote one: then ops keep their arrays.
+    """
+
+    def __init__(self, present=None):
+        self.present, self.made = present, {}
+
+    def __getitem__(self, note):
+        if isinstance(note, list):
+            return [self[one] for one in note]
+        if not isinstance(note, Applied):
+            return note
+        if id(note) not in self.made:
+            self.made[id(note)] = (
+                note.moved(self.present) if self.present else Applied(note.op, note.line)
+            )
+        return self.made[id(note)]
 
 
 class Recorder(Home):
@@ -89,7 +133,7 @@ class Recorder(Home):
         self._at = None
         outputs = out if isinstance(out, tuple) else (out,)
         self.lines[id(outputs[0])] = outputs[0], line
-        note = Applied(op, line)
+        note = Applied(op, line, inputs, attrs, outputs)
         for i in range(first, len(self.launches)):
             if self.launches[i].note is None:
                 self.launches[i] = self.launches[i]._replace(note=note)
