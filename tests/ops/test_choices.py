@@ -164,3 +164,25 @@ def test_sums_and_extremes_of_integers_stay_integers():
         assert got.dtype == np.int64 and got.item() == want
     assert (INTEGERS > 5).sum().item() == 6
     assert (INTEGERS @ INTEGERS.T).dtype == np.int64
+
+
+# running statistics
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (3, 4, 5), (2, 4, 3, 2)], ids=str)
+@pytest.mark.parametrize("kept", [np.float32, np.float64])
+@pytest.mark.parametrize("dense", [True, False])
+def test_running_statistics_are_moved_where_they_lie(dense, kept, shape, dtype):
+    """In their own dtype, beside an x of another; nothing beside them is written."""
+    x = np.random.default_rng(2).normal(size=shape).astype(dtype)
+    memory = np.full((2, 4, 3), 7, kept)
+    running = [m[:, 1].copy() if dense else m[:, 1] for m in memory]
+    tensors = [mr.tensor(0.0) for _ in running]
+    for tensor, array in zip(tensors, running, strict=True):
+        tensor.data = array
+    F.batch_norm(mr.tensor(x), *tensors, training=True, momentum=0.3)
+    axes = (0, *range(2, x.ndim))
+    for got, new in zip(running, (x.mean(axes), x.var(axes, ddof=1)), strict=True):
+        np.testing.assert_allclose(got, 7 + 0.3 * (new - 7), rtol=1e-6)
+    assert all(tensor.data is array for tensor, array in zip(tensors, running, strict=True))
+    assert (memory[:, :, [0, 2]] == 7).all() and (not dense or (memory == 7).all())
