@@ -136,7 +136,8 @@ class _Recording:
             with recording.recording():
                 given = [self._enter(v) for v in args]
                 named = {k: self._enter(options[k]) for k in sorted(options)}
-                self.result = function(*given, **named)
+                self.arrays = []  # what the result consists of
+                self.result = self._numbered(function(*given, **named))
                 self.left = self._gradients_left()
         finally:
             self.leaves = list(recording.leaves.values())
@@ -158,7 +159,7 @@ class _Recording:
         What was added to a gradient goes where the gradient has been.
         """
         left = [
-            (leaf, before, leaf.grad.data)
+            (leaf, before, self._own(leaf.grad.data))
             for leaf, before in self.recorder.leaves.values()
             if leaf.grad is not None and isinstance(leaf.grad.data, Remote)
         ]
@@ -166,6 +167,29 @@ class _Recording:
             if before is not None:
                 overwrite(before.data, data)
         return left
+
+    def _own(self, x):
+        """x as a dense array that is no part of an input: a place that is the recording's own."""
+        alias = id(self.recorder.owner(x)) in self.places
+        return x.copy() if alias or not x.flags.c_contiguous else x
+
+    def _numbered(self, value):
+        """A result with `_Result`s for what the step computes, the arrays of which are kept."""
+        if isinstance(value, Tensor):
+            if not isinstance(value.data, Remote):
+                return value
+            self.arrays.append(self._own(value.data))
+            return _Result(len(self.arrays) - 1)
+        if isinstance(value, dict):
+            return {k: self._numbered(v) for k, v in value.items()}
+        if isinstance(value, (tuple, list)):
+            return type(value)(map(self._numbered, value))
+        if value is None or isinstance(value, (int, float, str, bool)):
+            return value
+        raise CaptureError(
+            "compile: expected tensors, tuples, dicts or None as a result, got "
+            f"{type(value).__name__}"
+        )
 
 
 class Recorded:
@@ -193,10 +217,8 @@ class Recorded:
         """From the recording to a program."""
         plan = Plan(made.recorder)
         same = plan.unique()
-        results = []
-        self._result = _numbered(made.result, results)
-        count = len(results)
-        results += [data for _, before, data in made.left if before is None]
+        self._result, count = made.result, len(made.arrays)
+        results = made.arrays + [data for _, before, data in made.left if before is None]
         refs = [plan.ref(data) for data in results]
         refs = [r._replace(owner=same.get(r.owner, r.owner)) for r in refs]
         keep = {r.owner for r in refs}
@@ -232,7 +254,10 @@ class Recorded:
         self.program = program(steps, starts, arena)
         arrays = arrays_in(arena, starts, refs)
         self._results, fresh = arrays[:count], iter(arrays[count:])
-        self._left = [(leaf, before, before or next(fresh)) for leaf, before, _ in made.left]
+        self._left = [
+            (leaf, before, next(fresh) if before is None else before)
+            for leaf, before, _ in made.left
+        ]
         staying = {id(leaf) for leaf, _, _ in made.left}
         self._cleared = [leaf for leaf, _ in made.leaves if id(leaf) not in staying]
 
@@ -314,21 +339,3 @@ class _Result(NamedTuple):
     """The place of a tensor whose numbers every run computes."""
 
     number: int
-
-
-def _numbered(value, found):
-    """A step's result with `_Result`s for what it computes, whose arrays are added to `found`."""
-    if isinstance(value, Tensor):
-        if not isinstance(value.data, Remote):
-            return value
-        found.append(value.data)
-        return _Result(len(found) - 1)
-    if isinstance(value, dict):
-        return {k: _numbered(v, found) for k, v in value.items()}
-    if isinstance(value, (tuple, list)):
-        return type(value)(_numbered(v, found) for v in value)
-    if value is None or isinstance(value, (int, float, str, bool)):
-        return value
-    raise CaptureError(
-        f"compile: expected tensors, tuples, dicts or None as a result, got {type(value).__name__}"
-    )

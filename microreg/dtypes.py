@@ -19,7 +19,7 @@ def as_array(data):
     if hasattr(data, "record"):  # a tensor
         return data.data
     try:
-        array = np.asarray(data)
+        array = data if hasattr(data, "home") else np.asarray(data)  # `runtime/remote.py`
     except ValueError as error:
         raise ShapeError(f"tensor: the rows have different lengths ({error})") from None
     if array.dtype == FLOAT64 and not isinstance(data, (np.ndarray, np.generic)):

@@ -10,7 +10,7 @@ from .dtypes import FLOAT32, as_array
 from .errors import DTypeError, GraphError, ShapeError
 from .graph import Value, sweep
 from .methods import Methods
-from .runtime.remote import recorder
+from .runtime.remote import Remote, recorder
 from .runtime.strided import overwrite
 
 
@@ -125,6 +125,8 @@ class Tensor(Methods, Value):
         """The array itself (shared); refused while a gradient could flow through it."""
         if self.requires_grad:
             raise GraphError("numpy: this tensor requires a gradient; use detach().numpy()")
+        if isinstance(self.data, Remote):
+            self.data.home.refuse("numpy")
         return self.data
 
     def tolist(self):

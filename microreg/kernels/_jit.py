@@ -52,7 +52,7 @@ def by_type(float32, float64):
     def formula(v):
         return float32(v) if isinstance(v, np.float32) else float64(v)
 
-    formula.__name__, formula.__doc__ = float32.__name__, float32.__doc__
+    formula.__name__, formula.__doc__ = float32.__name__.removesuffix("_32"), float32.__doc__
     SCALARS.append((formula, (float32, float64), False))
     return formula
 

@@ -129,7 +129,7 @@ def _where_lower(condition, a, b):
     like = next(x for x in (condition, a, b) if isinstance(x, np.ndarray))
     given = [x.dtype for x in (a, b) if isinstance(x, np.ndarray)]
     dtype = np.result_type(*given) if given else np.dtype(np.float32)
-    shape = kernels.broadcast_shape(*(np.shape(x) for x in (condition, a, b)))
+    shape = kernels.broadcast_shape(*(getattr(x, "shape", ()) for x in (condition, a, b)))
     return kernels.choose(condition, a, b, shape, dtype, like)
 
 
