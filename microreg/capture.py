@@ -18,6 +18,7 @@ import numpy as np
 
 from .errors import CaptureError
 from .runtime import cpu
+from .runtime.chain import chains
 from .runtime.join import join_updates, still_equal
 from .runtime.plan import Plan, Ref, arrays_in, new_arena, program
 from .runtime.record import Notes, Recorder
@@ -228,6 +229,8 @@ class Recorded:
         fixed, size, self._joined = join_updates(plan, taken)
         if cpu.CHECK:  # results stay, to be compared with
             keep = set(plan.sizes)
+        else:
+            chains(plan, keep | fixed.keys())
         starts, total = plan.place(keep, fixed, outside=set(made.places))
         self.nbytes = total
         arena = new_arena(total)

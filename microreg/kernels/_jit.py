@@ -183,6 +183,16 @@ class Kernel:
         """Whether nobody else touches the arrays meanwhile, so that their contents may be kept."""
         return self.split != "threads" and not any(isinstance(n, Kernel) for n in self.needs)
 
+    @property
+    def by_rows(self):
+        """Whether it treats the rows that it is split along alone, whichever others there are."""
+        if self.split in (None, "threads") or self.signature.reserved or self.scratch or self.stops:
+            return False
+        return all(
+            a.dims and "blocks" not in a.dims and (a.dims[0] == self.split or not a.written)
+            for a in self.signature.arrays
+        )
+
     def measure(self, args):
         """The size of each dimension, in the order of `sizes`."""
         flat = self.flat

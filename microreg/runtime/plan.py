@@ -32,6 +32,11 @@ class Ref(NamedTuple):
     shape: tuple[int, ...]
     dtype: np.dtype
 
+    @property
+    def size(self):
+        """How many numbers it is."""
+        return math.prod(self.shape)
+
 
 class Step(NamedTuple):
     """A launch whose arguments from the recording are Refs."""

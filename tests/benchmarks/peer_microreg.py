@@ -1,6 +1,6 @@
 """microreg in a comparison of training steps: driven over stdin and stdout, see README.md.
 
-    python peer_microreg.py W1 --peer microreg --threads 1 --serve
+python peer_microreg.py W1 --peer microreg --threads 1 --serve
 """
 
 import argparse
