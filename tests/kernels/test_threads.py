@@ -16,9 +16,9 @@ from .entries import Draw
 from .registry import ENTRIES
 from .running import bits, by_the_team, copied, in_a_table, last_thread_first
 
-ELSEWHERE = {  # kernels that run the others, in tests/test_runtime.py and tests/capture, or in others
+ELSEWHERE = {  # kernels that run the others: tests/test_runtime.py, tests/capture
     *("run_serial", "run_team", "publish", "work", "run_tiles"),
-    "gemm",  # what all products of matrices call
+    "gemm",  # part of all products of matrices
 }
 
 
