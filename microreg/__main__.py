@@ -2,20 +2,15 @@
 
 import argparse
 import importlib.util
-import pkgutil
 import sys
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from . import Tensor, __version__, get_num_threads, gradcheck, nn
-from . import kernels as kernel_room
-from .kernels import _cache, update
-from .kernels._jit import FLOATS, Kernel
-from .penalties import L1, L2, ElasticNet, NonNegative
-from .penalties.combine import plan
+from .kernels import _cache
+from .warmup import warmup
 
 
 def info():
@@ -27,25 +22,6 @@ def info():
     folder = _cache.folder()
     kept = len(list(folder.glob("*.o"))) if folder.is_dir() else 0
     print(f"{kept} compiled kernels in {folder}")
-
-
-def warmup():
-    """Compile every kernel, so that no later run waits for the compiler."""
-    kernels = {}
-    for module in pkgutil.iter_modules(kernel_room.__path__, kernel_room.__name__ + "."):
-        if not module.name.rpartition(".")[2].startswith("_"):
-            found = vars(importlib.import_module(module.name)).values()
-            kernels.update((k.name, k) for k in found if isinstance(k, Kernel))
-    updates = [plan(p) for p in (None, L1(0.1), L2(0.1), ElasticNet(0.1), NonNegative())]
-    chosen = [
-        update.update_kernel(rule, p.prox, len(p.params), keep)
-        for rule in update.RULES
-        for p in updates
-        for keep in (False, True)
-    ]
-    for kernel in tqdm([*kernels.values(), *chosen], unit="kernel"):
-        for dtype in FLOATS:
-            kernel.entry(dtype)
 
 
 def check(target):
@@ -95,14 +71,15 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m microreg", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("info", help="versions, the machine, the kernel cache")
-    commands.add_parser("warmup", help="compile every kernel now")
+    warmer = commands.add_parser("warmup", help="compile every kernel now")
+    warmer.add_argument("--jobs", type=int, help="processes that compile; one for each core")
     checker = commands.add_parser("gradcheck", help="check the gradients of your own model")
     checker.add_argument("target", help="FILE.py:FUNCTION; it returns a model, or (model, X, y)")
     chosen = parser.parse_args(arguments)
     if chosen.command == "info":
         info()
     elif chosen.command == "warmup":
-        warmup()
+        warmup(chosen.jobs)
     else:
         return 0 if check(chosen.target) else 1
     return 0

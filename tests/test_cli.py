@@ -101,3 +101,31 @@ def test_the_exit_status_reaches_the_shell(file):
     command = [sys.executable, "-W", "error", "-m", "microreg", "gradcheck", f"{file}:bad"]
     run = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert run.returncode == 1 and "FAILED" in run.stdout, run.stderr
+
+
+TRAINING = """
+    import numpy as np
+    import microreg as mr
+    from microreg import nn, optim, penalties
+    from microreg.kernels._jit import KERNELS
+
+    model = nn.Sequential(
+        nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+        nn.Linear(27, 8), nn.LayerNorm(8), nn.GELU(), nn.Dropout(0.5), nn.Linear(8, 3))
+    mr.penalties.attach(model, {"*": penalties.L1(0.01)})
+    X, y = np.ones((20, 1, 8, 8), np.float32), np.arange(20) % 3
+    optimizer = optim.AdamW(model.parameters(), lr=0.01)
+    mr.fit(model, (X, y), optimizer=optimizer, epochs=2, batch_size=8, progress=False)
+    used = {kernel for kernel in KERNELS if kernel._entries}
+    from microreg.warmup import everything
+    print(len(used), sorted(k.name for k in used - set(everything())))
+"""
+
+
+def test_warmup_leaves_out_no_kernel_of_an_ordinary_training():
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(TRAINING)], capture_output=True, text=True
+    )
+    count, missing = run.stdout.strip().split(" ", 1)
+    assert int(count) > 20, run.stderr
+    assert missing == "[]"

@@ -22,6 +22,7 @@ a second process needs no compiler. Called as a Python function a kernel runs in
 import hashlib
 import math
 import struct
+import weakref
 from functools import cached_property
 from types import ModuleType
 
@@ -32,6 +33,7 @@ from ._spec import ELEMENT, Signature
 
 BLOCK = 8192  # elements in a block: 32 KB of float32, so that a block and its output stay in L1/L2
 SCALARS = []  # every @scalar function, for `_lower` to register
+KERNELS = weakref.WeakSet()  # every kernel that exists
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 GRAIN = 1 << 17  # elements below which waking another thread costs more than it saves: 50 us
 FAR = 1 << 20  # elements of an array that leaves the caches
@@ -147,6 +149,7 @@ class Kernel:
         self.fuses = {}  # formulas it can apply to its result at once, see `runtime/plan.py`
         self.calls = _Calls(self)
         self._entries, self._engines = {}, {}
+        KERNELS.add(self)
 
     def __repr__(self):
         return f"Kernel({self.name})"

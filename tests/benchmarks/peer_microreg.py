@@ -48,9 +48,10 @@ class Training:
     """What `fit` does for its batches, any number of steps at a time."""
 
     def __init__(self, workload, peer, shuffle=True, dropout=0.2):
+        from workloads import data, trained
+
         from microreg.nn.functional import cross_entropy
         from microreg.training.passes import Pass
-        from workloads import data, trained
 
         X, y, self.batch = data(workload)
         model, optimizer = trained(workload, dropout)
