@@ -8,6 +8,7 @@ import microreg.nn.functional as F
 import numpy as _np
 
 from . import functional, nn, optim, penalties
+from .analysis import convention
 from .capture import compile
 from .creation import (
     arange,
@@ -60,6 +61,7 @@ __all__ = [
     "bool",
     "cat",
     "compile",
+    "convention",
     "enable_grad",
     "evaluate",
     "eye",
