@@ -8,7 +8,7 @@ import microreg.nn.functional as F
 import numpy as _np
 
 from . import functional, nn, optim, penalties
-from .analysis import convention
+from .analysis import compact, convention
 from .capture import compile
 from .creation import (
     arange,
@@ -60,6 +60,7 @@ __all__ = [
     "attach",
     "bool",
     "cat",
+    "compact",
     "compile",
     "convention",
     "enable_grad",

@@ -1,5 +1,6 @@
 """What a trained network is worth: its path, its size, its report, its faults."""
 
+from .compact import Compaction, compact
 from .convention import convention
 
-__all__ = ["convention"]
+__all__ = ["Compaction", "compact", "convention"]

@@ -23,6 +23,14 @@ def pair(data, dtype, who):
     return X, y
 
 
+def dtype_of(model):
+    """The dtype of the model's first floating parameter."""
+    for parameter in model.parameters():
+        if parameter.dtype.kind == "f":
+            return parameter.dtype
+    return np.dtype(np.float32)
+
+
 def inputs(X, dtype, who):
     """X as an array for the model; non-finite numbers are refused."""
     X = _convert(X, dtype)

@@ -77,7 +77,7 @@ def fit(
     for name, value in (("epochs", epochs), ("batch_size", batch_size)):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
             raise ValueError(f"fit({name}={value!r}): expected a positive integer")
-    dtype = _dtype(model)
+    dtype = batching.dtype_of(model)
     X, y = batching.pair(data, dtype, "fit")
     if val is not None:
         val = batching.pair(val, dtype, "fit: val")
@@ -149,7 +149,7 @@ def evaluate(model, data, loss=F.cross_entropy, batch_size=MEASURED):
     -------
     dict with "loss" and, for integer labels or a binary loss on logits, "accuracy".
     """
-    X, y = batching.pair(data, _dtype(model), "evaluate")
+    X, y = batching.pair(data, batching.dtype_of(model), "evaluate")
     mode = model.training
     try:
         return Pass(model, X, y, loss, batch_size).run()
@@ -159,7 +159,7 @@ def evaluate(model, data, loss=F.cross_entropy, batch_size=MEASURED):
 
 def predict(model, X, batch_size=MEASURED):
     """The model's outputs for the rows of X as an array, in evaluation mode."""
-    X = batching.inputs(X, _dtype(model), "predict")
+    X = batching.inputs(X, batching.dtype_of(model), "predict")
     mode = model.training
     model.eval()
     try:
@@ -170,11 +170,3 @@ def predict(model, X, batch_size=MEASURED):
     if not parts:
         raise ValueError(f"predict: expected at least one row, got X of shape {X.shape}")
     return np.concatenate(parts)
-
-
-def _dtype(model):
-    """The dtype of the model's first floating parameter."""
-    for parameter in model.parameters():
-        if parameter.dtype.kind == "f":
-            return parameter.dtype
-    return np.dtype(np.float32)
