@@ -8,7 +8,7 @@ import microreg.nn.functional as F
 import numpy as _np
 
 from . import functional, nn, optim, penalties
-from .analysis import compact, convention
+from .analysis import compact, convention, lint
 from .capture import compile
 from .creation import (
     arange,
@@ -81,6 +81,7 @@ __all__ = [
     "int64",
     "is_grad_enabled",
     "linspace",
+    "lint",
     "manual_seed",
     "matmul",
     "maximum",

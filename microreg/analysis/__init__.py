@@ -2,5 +2,6 @@
 
 from .compact import Compaction, compact
 from .convention import convention
+from .lint import lint
 
-__all__ = ["Compaction", "compact", "convention"]
+__all__ = ["Compaction", "compact", "convention", "lint"]
