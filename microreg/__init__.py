@@ -8,7 +8,7 @@ import microreg.nn.functional as F
 import numpy as _np
 
 from . import functional, nn, optim, penalties
-from .analysis import compact, convention, lint
+from .analysis import Watch, compact, convention, lint, report
 from .capture import compile
 from .creation import (
     arange,
@@ -55,6 +55,7 @@ __all__ = [
     "History",
     "ShapeError",
     "Tensor",
+    "Watch",
     "__version__",
     "arange",
     "attach",
@@ -99,6 +100,7 @@ __all__ = [
     "randn",
     "randperm",
     "relu",
+    "report",
     "set_default_dtype",
     "set_num_threads",
     "set_rng_state",

@@ -2,6 +2,18 @@
 
 from .compact import Compaction, compact
 from .convention import convention
+from .effective import effective_parameters
 from .lint import lint
+from .report import Report, report
+from .watch import Watch
 
-__all__ = ["Compaction", "compact", "convention", "lint"]
+__all__ = [
+    "Compaction",
+    "Report",
+    "Watch",
+    "compact",
+    "convention",
+    "effective_parameters",
+    "lint",
+    "report",
+]

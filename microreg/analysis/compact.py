@@ -9,6 +9,7 @@ import copy
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ TOLERANCE = {np.dtype(np.float32): 1e-5, np.dtype(np.float64): 1e-12}
 class Compaction:
     """What `compact` did; print it."""
 
-    layers: list = field(default_factory=list)  # (name, layer, features before, features after)
+    layers: list[Any] = field(default_factory=list)  # (name, kind, sizes before, sizes after)
     inputs: np.ndarray | None = None  # the inputs that are read, along `axis`
     axis: int | None = None
     select: Select | None = None  # the layer that picks them
@@ -34,6 +35,9 @@ class Compaction:
     difference: float | None = None  # of the outputs on the example, relative to the largest
     seconds: tuple[float, float] | None = None  # for the example, before and after
     rows: int = 0
+
+    def count(self, *models):
+        self.parameters = tuple(sum(p.data.size for p in m.parameters()) for m in models)
 
     @property
     def speed_up(self):
@@ -92,10 +96,7 @@ def compact(model, example=None, *, drop_inputs=False):
     ValueError
         If the outputs differ on the example: a module uses its layers in another way than in order.
     """
-    report = Compaction()
-    small = _smaller(model, "", _shared(model), {}, report)
-    for parameter in small.parameters():
-        parameter.penalty = None
+    small, report = smaller(model)
     if drop_inputs:
         if report.inputs is None:
             raise ValueError(
@@ -103,7 +104,7 @@ def compact(model, example=None, *, drop_inputs=False):
                 f"along one axis, got {type(model).__name__}; leave the inputs as they are"
             )
         small = nn.Sequential(*(m for m in small if m is not report.select))
-    report.parameters = tuple(sum(p.data.size for p in m.parameters()) for m in (model, small))
+        report.count(model, small)
     example = (
         made_up_rows(model) if example is None else inputs(example, dtype_of(model), "compact")
     )
@@ -112,6 +113,16 @@ def compact(model, example=None, *, drop_inputs=False):
     small.train(model.training)
     small.compaction = report
     return small
+
+
+def smaller(model):
+    """The smaller network, and the Compaction that says what went; nothing is measured."""
+    report = Compaction()
+    small = _smaller(model, "", _shared(model), {}, report)
+    for parameter in small.parameters():
+        parameter.penalty = None
+    report.count(model, small)
+    return small, report
 
 
 def _smaller(module, prefix, shared, memo, report):

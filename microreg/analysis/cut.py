@@ -25,7 +25,9 @@ from .parts import LayerNormOfPart, kept
 class Each:
     """A layer that makes each feature of itself alone, by the same function."""
 
-    features, axis, axis_out = None, None, None
+    features: int | None = None
+    axis: int | None = None
+    axis_out: int | None = None
 
     def __init__(self, layer):
         self.layer = layer
@@ -206,7 +208,8 @@ class LayerNorm(Each):
         return LayerNormOfPart(self.layer, keep, c[~keep])
 
 
-RULES = {
+ACTIVATIONS = (nn.ReLU, nn.Tanh, nn.Sigmoid, nn.GELU)
+RULES: dict[type, type[Each]] = {
     nn.Linear: Weighted,
     nn.Conv2d: Weighted,
     nn.BatchNorm1d: BatchNorm,
@@ -216,7 +219,7 @@ RULES = {
     nn.Flatten: Flatten,
     nn.Dropout: Same,
     nn.Identity: Same,
-    **dict.fromkeys((nn.ReLU, nn.Tanh, nn.Sigmoid, nn.GELU), Each),
+    **dict.fromkeys(ACTIVATIONS, Each),
 }
 
 

@@ -11,11 +11,12 @@ import numpy as np
 
 from .. import nn, optim
 from ..grad_mode import is_grad_enabled, no_grad
-from ..penalties.attach import as_list
+from ..penalties.combine import as_list
 from ..penalties.separable import WeightDecay
 from ..tensor import Tensor
 from ..training.data import dtype_of, inputs
 from .compact import made_up_rows
+from .effective import shrinking
 
 ROWS = 32  # to try a model on
 EPS = 1e-14  # of a norm; enough to keep a constant from being divided by 0
@@ -33,7 +34,7 @@ class Finding(NamedTuple):
         return f"{self.check}: {self.where}: {self.message}"
 
 
-class Findings(list):
+class Findings(list[Finding]):
     """A list of Finding; prints a line for each."""
 
     def __str__(self):
@@ -117,22 +118,11 @@ def _coupled(optimizer):
     return [Finding("coupled decay", type(optimizer).__name__, message)]
 
 
-def _attached(parameter, kind=None):
-    """The names of the penalties on a parameter that are not constraints."""
-    parts = [p for p in as_list(parameter.penalty) if _shrinks(p)]
-    return [type(p).__name__ for p in parts if kind is None or isinstance(p, kind)]
-
-
-def _shrinks(penalty):
-    """Whether a penalty has a strength that pulls at the weights; a constraint has none."""
-    return bool(getattr(penalty, "lam", 0))
-
-
 def _pulls(parameter, decays):
     """What pulls at a parameter, in words."""
     decay = decays.get(id(parameter), 0)
     decay = [f"weight_decay={decay:g}"] if decay else []
-    return " and ".join(_attached(parameter) + decay)
+    return " and ".join([type(p).__name__ for p in shrinking(parameter)] + decay)
 
 
 def _biases(named, decays):
@@ -155,7 +145,7 @@ def _twice(named, decays):
     return [
         Finding("twice", name, message)
         for name, p in named.items()
-        if decays.get(id(p)) and _attached(p, WeightDecay)
+        if decays.get(id(p)) and any(isinstance(a, WeightDecay) for a in shrinking(p))
     ]
 
 

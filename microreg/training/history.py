@@ -8,9 +8,11 @@ class History:
     penalty the sum of all penalties at its end; zeros the share of weights that are exactly zero.
     """
 
-    def __init__(self):
+    def __init__(self, model=None):
         self.columns = {}
+        self.model = model  # what was trained
         self.stopped = None  # why training ended early, or None
+        self.watch = None  # what weights and activations did, if a Watch looked
 
     def add(self, **row):
         for name, value in row.items():

@@ -20,7 +20,7 @@ class Run:
 
     def __init__(self, model, optimizer):
         self.model, self.optimizer = model, optimizer
-        self.history, self.epoch = History(), 0
+        self.history, self.epoch = History(model), 0
         self.stopping = False
 
     def stop(self, reason):

@@ -1,0 +1,207 @@
+"""What a training run came to, in words and in a figure."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .. import functional as F
+from ..penalties.combine import as_list
+from .compact import smaller
+from .effective import effective_parameters
+from .figures import MARK, TRAIN, VALIDATION, page
+
+NOTICEABLE = 0.02  # a validation loss this much above the best, relatively, has risen
+
+
+def report(history, data=None, *, loss=F.cross_entropy):
+    """What a training run came to: the gap, the best epoch, what the weights look like now.
+
+    Parameters
+    ----------
+    history : History
+        What `fit` returned. Its model is looked at as it is now.
+    data : (X, y), optional
+        The rows it was trained on, for the effective parameters.
+    loss : callable, default cross_entropy
+        The loss it was trained with; used with `data`.
+
+    Returns
+    -------
+    Report: print it; `figure(path)` draws it. With a `Watch` among the callbacks of `fit` it tells
+    what norms and activations did over the epochs.
+    """
+    if not len(history):
+        raise ValueError("report: expected a history of one epoch at least, got none")
+    small, compaction = smaller(history.model)
+    used = sum(np.count_nonzero(p.data) for p in small.parameters())
+    sizes = {name: (before, after) for name, _, before, after in compaction.layers}
+    layers = [
+        Layer(name, p, sizes.get(name.rpartition(".")[0]))
+        for name, p in history.model.named_parameters()
+        if p.ndim >= 2
+    ]
+    effective = None if data is None else effective_parameters(history.model, data, loss)
+    return Report(history, compaction.parameters[0], used, effective, layers)
+
+
+class Layer:
+    """A weight, its penalties, zeros and norm, and how many of its units and inputs are in use."""
+
+    def __init__(self, name, parameter, sizes):
+        self.name, self.shape = name, parameter.shape
+        self.penalties = " + ".join(type(p).__name__ for p in as_list(parameter.penalty))
+        self.zeros = float(np.mean(parameter.data == 0))
+        self.norm = float(np.linalg.norm(parameter.data))
+        self.sizes = sizes
+
+    @property
+    def row(self):
+        used = "" if self.sizes is None else " -> ".join(map(str, self.sizes[1]))
+        shape = " x ".join(map(str, self.shape))
+        return (
+            self.name,
+            shape,
+            self.penalties,
+            f"{100 * self.zeros:.1f}",
+            f"{self.norm:.3g}",
+            used,
+        )
+
+
+@dataclass
+class Report:
+    """Print it; `figure(path)` draws it."""
+
+    history: object
+    parameters: int  # of the model
+    used: int  # nonzero, and not cut off by zeros elsewhere
+    effective: float | None  # degrees of freedom
+    layers: list[Layer] = field(repr=False)
+
+    def __str__(self):
+        parts = [*self._loss(), *self._gap(), self._penalty(), self._used()]
+        return "\n".join([*filter(None, parts), "", *self._table(), *self._activations()])
+
+    def _loss(self):
+        history, last = self.history, len(self.history) - 1
+        yield f"{last + 1} epochs" + (f"; stopped: {history.stopped}" if history.stopped else "")
+        if "val_loss" not in history:
+            yield "no validation rows: nothing tells how far it overfits"
+            return
+        values, best = history["val_loss"], history.best_epoch
+        said = f"best epoch {best} (from 0): val_loss {values[best]:.4g}"
+        if best == last:
+            yield said + ", the last; it may fall further: train longer"
+        elif values[last] - values[best] > NOTICEABLE * abs(values[best]):
+            yield said + f", {values[last]:.4g} at the end: overfits; stop earlier or penalise more"
+        else:
+            yield said + f", {values[last]:.4g} at the end: levelled off"
+
+    def _gap(self):
+        for name, scale, unit in (("loss", 1, ""), ("accuracy", 100, " %")):
+            if f"val_{name}" in self.history:
+                a, b = (scale * self.history[k][-1] for k in (name, f"val_{name}"))
+                yield (
+                    f"{name}: {a:.4g}{unit} as trained, {b:.4g}{unit} on validation rows, "
+                    f"gap {abs(b - a):.3g}"
+                )
+
+    def _penalty(self):
+        penalty, loss = self.history["penalty"][-1], self.history["loss"][-1]
+        if not penalty:
+            return None
+        share = 100 * penalty / (penalty + loss)
+        return f"penalty: {penalty:.4g} beside the loss, {share:.0f} % of the objective"
+
+    def _used(self):
+        said = f"parameters: {self.used:,} of {self.parameters:,} in use"
+        return said if self.effective is None else f"{said}, {self.effective:.1f} effective"
+
+    def _table(self):
+        rows = [("weight", "shape", "penalty", "zeros %", "norm", "in use")]
+        rows += [layer.row for layer in self.layers]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for row in rows:
+            cells = [
+                cell.rjust(w) if i in (3, 4) else cell.ljust(w)
+                for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+            ]
+            yield "  ".join(cells).rstrip()
+
+    def _activations(self):
+        watch = self.history.watch
+        for i, name in enumerate(watch.activations if watch else ()):
+            moved, grown = watch.shift(name)
+            lead = "" if i else "\nwhat activations are given, since before training:\n"
+            said = f"{moved:.2g} spreads, spread {grown:.2g} times"
+            yield f"{lead}{watch.said(name)}: medians moved by {said}"
+
+    def figure(self, path=None):
+        """Losses, zeros, norms and activations over the epochs; returns the matplotlib figure."""
+        watch, history = self.history.watch, self.history
+        rows = 2 if watch else 1
+        title = f"{type(history.model).__name__}: {self._used()}"
+        with page(path, rows, 3, title=title) as (figure, axes):
+            _curves(axes[0, 0], history, "loss")
+            if "accuracy" in history:
+                _curves(axes[0, 1], history, "accuracy")
+            else:
+                axes[0, 1].plot(history["penalty"], color=MARK)
+                axes[0, 1].set_title("penalty")
+            self._zeros(axes[0, 2])
+            if watch:
+                _lines(axes[1, 0], watch.norms, "norm of each weight")
+                watched = list(watch.activations)
+                for axis, name in zip(axes[1, 1:], watched[-2:], strict=False):
+                    draw_unit(axis, watch, name)
+                for axis in axes[1, 1 + len(watched) :]:
+                    axis.set_visible(False)
+            for axis in axes.flat:
+                axis.set_xlabel(axis.get_xlabel() or "epoch")
+        return figure
+
+    def _zeros(self, axis):
+        """Zeros by layer; over the epochs if they were watched."""
+        title = "exact zeros, % of each weight"
+        if self.history.watch:
+            shares = self.history.watch.zeros
+            _lines(axis, {k: 100 * np.array(v) for k, v in shares.items()}, title)
+            return
+        names = [layer.name for layer in self.layers]
+        axis.barh(names, [100 * layer.zeros for layer in self.layers], height=0.5, color=TRAIN)
+        axis.set(title=title, xlim=(0, 100), xlabel="%")
+        axis.invert_yaxis()
+        axis.grid(axis="y", visible=False)
+
+
+def _lines(axis, columns, title):
+    for name, values in columns.items():
+        axis.plot(values, label=name)
+    axis.set_title(title)
+    axis.legend()
+
+
+def _curves(axis, history, name):
+    """A column of the history in training and in validation, and the best epoch."""
+    axis.plot(history[name], color=TRAIN, label="training")
+    if f"val_{name}" in history:
+        axis.plot(history[f"val_{name}"], color=VALIDATION, label="validation")
+        axis.axvline(history.best_epoch, color=MARK, lw=0.8, ls=":", label="best epoch")
+    if name == "loss" and min(history[name]) > 0:
+        axis.set_yscale("log")
+    axis.set_title(name)
+    axis.legend()
+
+
+def draw_unit(axis, watch, name):
+    """The 15th, 50th and 85th percentile of what a typical unit of an activation layer is given.
+
+    Typical is the unit whose median moved as far as half of the units did.
+    """
+    values = np.stack(watch.activations[name])  # (times, 3, units)
+    moved = np.abs(np.diff(values[:, 1], axis=0)).sum(axis=0)
+    unit = int(np.argsort(moved)[len(moved) // 2])
+    low, middle, high = values[:, :, unit].T
+    axis.fill_between(np.arange(len(values)), low, high, color=TRAIN, alpha=0.2, lw=0)
+    axis.plot(middle, color=TRAIN)
+    axis.set_title(f"what unit {unit} of {watch.said(name)} is given: 15, 50, 85 %")
