@@ -8,7 +8,7 @@ import microreg.nn.functional as F
 import numpy as _np
 
 from . import functional, nn, optim, penalties
-from .analysis import Watch, compact, convention, lint, report
+from .analysis import Watch, compact, convention, lint, path, report
 from .capture import compile
 from .creation import (
     arange,
@@ -92,6 +92,7 @@ __all__ = [
     "ones",
     "ones_like",
     "optim",
+    "path",
     "penalties",
     "predict",
     "proxcheck",

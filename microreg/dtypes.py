@@ -5,7 +5,7 @@ import numpy as np
 from .errors import DTypeError, ShapeError
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
-_DTYPES = {FLOAT32, FLOAT64, np.dtype(np.int64), np.dtype(np.bool_)}
+_DTYPES = {d: d for d in (FLOAT32, FLOAT64, np.dtype(np.int64), np.dtype(np.bool_))}
 
 
 def as_array(data):
@@ -15,7 +15,7 @@ def as_array(data):
     `set_default_dtype` says otherwise; other integers become int64, float16 becomes float32.
     """
     if type(data) is np.ndarray and data.dtype in _DTYPES:
-        return data
+        return _with_known_dtype(data)
     if hasattr(data, "record"):  # a tensor
         return data.data
     try:
@@ -25,12 +25,18 @@ def as_array(data):
     if array.dtype == FLOAT64 and not isinstance(data, (np.ndarray, np.generic)):
         return array.astype(_default[0])
     if array.dtype in _DTYPES:
-        return array
+        return _with_known_dtype(array)
     if array.dtype.kind in "iu":
         return array.astype(np.int64)
     if array.dtype.kind == "f" and array.dtype.itemsize <= 8:
         return array.astype(FLOAT64 if array.dtype.itemsize == 8 else FLOAT32)
     raise DTypeError(f"tensor: expected numbers or bools, got dtype {array.dtype}")
+
+
+def _with_known_dtype(array):
+    """The array with our object for its dtype: one from a pickle has an equal one of its own."""
+    known = _DTYPES[array.dtype]
+    return array if array.dtype is known else array.view(known)
 
 
 def as_dtype(dtype, who):

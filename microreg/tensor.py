@@ -36,6 +36,12 @@ class Tensor(Methods, Value):
         if requires_grad:
             self.requires_grad_()
 
+    def __setstate__(self, state):
+        """What pickle and copy give back."""
+        for name, value in state[1].items():
+            setattr(self, name, value)
+        self.data = as_array(self.data)
+
     @property
     def shape(self):
         return self.data.shape

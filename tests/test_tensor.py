@@ -202,6 +202,18 @@ def test_copies():
     assert y.copy_([3, 4]).tolist() == [3, 4]
 
 
+def test_numbers_from_a_pickle_have_the_dtypes_that_code_tells_apart_by_identity():
+    for given in (np.arange(6.0), np.arange(6, dtype=np.float32), np.arange(6), np.ones(2, bool)):
+        array = pickle.loads(pickle.dumps(given))
+        assert array.dtype is not given.dtype  # what NumPy does
+        for twin in (mr.Tensor(array), pickle.loads(pickle.dumps(mr.Tensor(given)))):
+            assert twin.dtype is given.dtype
+    array = pickle.loads(pickle.dumps(np.arange(6.0)))
+    assert np.shares_memory(mr.Tensor(array).data, array)
+    step = mr.compile(lambda x: (x * mr.Tensor(array)).sum())
+    assert float(step(mr.tensor(np.ones(6)))) == 15.0
+
+
 def test_what_it_prints():
     assert repr(mr.tensor([1.5, 2.0])) == "tensor([1.5, 2. ])"
     assert repr(mr.tensor([1, 2])) == "tensor([1, 2])"

@@ -4,16 +4,20 @@ from .compact import Compaction, compact
 from .convention import convention
 from .effective import effective_parameters
 from .lint import lint
+from .path import path
+from .path_result import Path
 from .report import Report, report
 from .watch import Watch
 
 __all__ = [
     "Compaction",
+    "Path",
     "Report",
     "Watch",
     "compact",
     "convention",
     "effective_parameters",
     "lint",
+    "path",
     "report",
 ]

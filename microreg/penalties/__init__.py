@@ -5,6 +5,7 @@ from .base import Penalty, SeparablePenalty
 from .combine import plan
 from .group import GroupLasso, MaxNorm
 from .separable import L1, L2, ElasticNet, NonNegative, WeightDecay
+from .support import Support
 
 __all__ = [
     "L1",
@@ -15,6 +16,7 @@ __all__ = [
     "NonNegative",
     "Penalty",
     "SeparablePenalty",
+    "Support",
     "WeightDecay",
     "attach",
     "number",
