@@ -3,5 +3,6 @@
 from .callbacks import Callback, EarlyStopping
 from .history import History
 from .loop import evaluate, fit, predict, zeros
+from .mnist1d import mnist1d
 
-__all__ = ["Callback", "EarlyStopping", "History", "evaluate", "fit", "predict", "zeros"]
+__all__ = ["Callback", "EarlyStopping", "History", "evaluate", "fit", "mnist1d", "predict", "zeros"]
