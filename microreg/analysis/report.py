@@ -132,9 +132,9 @@ class Report:
         watch = self.history.watch
         for i, name in enumerate(watch.activations if watch else ()):
             moved, grown = watch.shift(name)
-            lead = "" if i else "\nwhat activations are given, since before training:\n"
-            said = f"{moved:.2g} spreads, spread {grown:.2g} times"
-            yield f"{lead}{watch.said(name)}: medians moved by {said}"
+            lead = "" if i else "\nwhat activations are given, since the first epoch:\n"
+            said = f"move by {moved:.2g} spreads an epoch, spread {grown:.2g} times"
+            yield f"{lead}{watch.said(name)}: medians {said}"
 
     def figure(self, path=None):
         """Losses, zeros, norms and activations over the epochs; returns the matplotlib figure."""

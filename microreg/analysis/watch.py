@@ -60,18 +60,18 @@ class Watch(Callback):
         return f"{name} ({self._kinds[name]})"
 
     def shift(self, name):
-        """How far the medians of a layer's units moved and how much their spread grew.
+        """How far the medians of a layer's units moved an epoch, and how much their spread grew.
 
-        In spreads (85th less 15th percentile) before training, the mean over the units that had
-        one.
+        Moves are counted in the spread (85th less 15th percentile) before them. Means over the
+        units that have a spread, from the end of the first epoch on.
         """
-        (low, middle, high), end = self.activations[name][0], self.activations[name][-1]
-        spread = high - low
-        alive = spread > 0
-        if not alive.any():
+        values = np.stack(self.activations[name][1:])  # (epochs, 3, units)
+        spread = values[:, 2] - values[:, 0]
+        values, spread = values[..., (spread > 0).all(axis=0)], spread[:, (spread > 0).all(axis=0)]
+        if not spread.size:
             return 0.0, 1.0
-        moved = np.abs(end[1] - middle)[alive] / spread[alive]
-        return float(moved.mean()), float(((end[2] - end[0])[alive] / spread[alive]).mean())
+        moves = np.abs(np.diff(values[:, 1], axis=0)) / spread[:-1]
+        return float(moves.mean()) if moves.size else 0.0, float((spread[-1] / spread[0]).mean())
 
 
 def layer_inputs(model, rows, kinds):

@@ -137,10 +137,16 @@ def test_watching_changes_nothing(model, data):
 
 def test_the_shift_is_counted_in_spreads():
     watch = mr.Watch(None)
-    start, end = [[-1.0, 0, 5], [0.0, 1, 5], [1.0, 2, 5]], [[2.0, -3, 0], [4.0, 1, 2], [6.0, 5, 9]]
-    watch.activations = {"a": [np.array(start), np.array(end)], "dead": [np.zeros((3, 2))] * 2}
-    assert watch.shift("a") == (pytest.approx((4 / 2 + 0) / 2), pytest.approx((4 / 2 + 8 / 2) / 2))
+    before = np.full((3, 3), 99.0)  # does not count: running statistics have seen nothing yet
+    first = np.array([[-1.0, 0, 5], [0.0, 1, 5], [1.0, 2, 5]])  # the third unit is dead
+    second = np.array([[2.0, -3, 5], [4.0, 1, 5], [6.0, 5, 5]])
+    third = np.array([[0.0, -1, 5], [3.0, 5, 5], [4.0, 3, 5]])
+    watch.activations = {"a": [before, first, second, third], "dead": [np.zeros((3, 2))] * 3}
+    moves = 4 / 2, 0 / 2, 1 / 4, 4 / 8
+    assert watch.shift("a") == (pytest.approx(np.mean(moves)), pytest.approx((4 / 2 + 4 / 2) / 2))
     assert watch.shift("dead") == (0.0, 1.0)
+    watch.activations = {"a": [before, first]}
+    assert watch.shift("a") == (0.0, 1.0)
 
 
 def test_channels_of_images_are_units(rng):
