@@ -21,5 +21,9 @@ class GradcheckError(AssertionError):
     """An analytic gradient, or a prox, disagrees with its definition."""
 
 
+class CheckpointError(RuntimeError, ValueError):
+    """A saved state does not fit what it is loaded into."""
+
+
 class CaptureError(RuntimeError):
     """A step cannot be recorded: it looks at a number, or does something that has no kernel."""

@@ -3,7 +3,8 @@
 A Value holds an array. If it was computed from values that require gradients it also holds the Node
 that says how: the op, its input tensors and what the op's vjp needs. The backward pass takes the
 nodes from the newest to the oldest, each turning the gradient of its output into those of its
-inputs, until it arrives at leaves: tensors that no node made.
+inputs, until it arrives at leaves: tensors that no node made. An op with several results has one
+node, and each result is a Part of it.
 """
 
 import heapq
@@ -32,12 +33,30 @@ class Node:
         self.inputs, self.out, self.saved, self.attrs = inputs, out, saved, attrs
         self.number = _number()
 
+    @property
+    def many(self):
+        """Whether there are several results."""
+        return self.out.__class__ is tuple
+
     def __lt__(self, other):
         """Newer nodes come first, as the backward pass wants them."""
         return self.number > other.number
 
     def free(self):
         self.op = self.sources = self.inputs = self.out = self.saved = self.attrs = None
+
+
+class Part:
+    """What one of several results of an op has in the place of a Node."""
+
+    __slots__ = ("index", "whole")
+
+    def __init__(self, whole, index):
+        self.whole, self.index = whole, index
+
+    @property
+    def op(self):
+        return self.whole.op
 
 
 class Traced:
@@ -47,7 +66,7 @@ class Traced:
 
     def __init__(self, node):
         self.inputs, self.needs, self.attrs = node.sources, node.needs, node.attrs
-        self.out = Value.made(node.out, node)
+        self.out = Value.several(node.out, node) if node.many else Value.made(node.out, node)
         self.saved = node.saved and [Value.made(one, None) for one in node.saved]
 
 
@@ -63,6 +82,11 @@ class Value:
         made = _new(Value.plain)
         made.data, made.grad, made._node, made.requires_grad = data, None, node, node is not None
         return made
+
+    @staticmethod
+    def several(results, node):
+        """The tensors of the results of one op."""
+        return tuple(Value.made(x, node and Part(node, i)) for i, x in enumerate(results))
 
     @staticmethod
     def record(op, inputs, attrs):
@@ -88,7 +112,9 @@ class Value:
         if type(out) is not ndarray:
             if type(out) is tuple:
                 if not op.saves:
-                    return tuple(Value.made(one, None) for one in out)
+                    traced = wanted and op.vjp and (not off or is_grad_enabled())
+                    node = Node(op, inputs, needs, arrays, out, None, attrs) if traced else None
+                    return Value.several(out, node)
                 out, *saved = out
             elif not isinstance(out, ndarray):
                 out = np.asarray(out)
@@ -172,6 +198,14 @@ def _sweep(outputs, seeds, keep, create_graph, tensors, wanted, stop, recording)
                     return
             if node is None:
                 return
+        if node.__class__ is Part:
+            parts = pending.get(node.whole)
+            if parts is None:
+                parts = pending[node.whole] = {}
+                heapq.heappush(queue, node.whole)
+            held = parts.get(node.index)
+            parts[node.index] = dx if held is None else held + dx
+            return
         held = pending.get(node)
         if held is None:
             pending[node] = dx
@@ -190,7 +224,9 @@ def _sweep(outputs, seeds, keep, create_graph, tensors, wanted, stop, recording)
                 "retain_graph=True, or compute the loss again"
             )
         if recording is not None:
-            recording.line = recording.line_of(node.out)
+            recording.line = recording.line_of(node.out[0] if node.many else node.out)
+        if node.many:
+            g = _all_parts(g, node.out, tensors)
         if create_graph and op.reference is not None:
             gradients = _through_reference(node, g)
         elif op.vjp.__class__ is tuple:
@@ -209,6 +245,14 @@ def _sweep(outputs, seeds, keep, create_graph, tensors, wanted, stop, recording)
     if recording is not None:
         recording.line = None
     return list(arrived.values())
+
+
+def _all_parts(found, results, tensors):
+    """The cotangent of every result, 0 for those that nothing came back to."""
+    missing = {i: np.zeros(x.shape, x.dtype) for i, x in enumerate(results) if i not in found}
+    if tensors:
+        missing = {i: Value.made(x, None) for i, x in missing.items()}
+    return tuple(found[i] if i in found else missing[i] for i in range(len(results)))
 
 
 def _owned(pairs, taken):
@@ -230,8 +274,9 @@ def _through_reference(node, g):
     # behind one more node each, so that gradients stop there and do not walk on through x's past
     inputs = [Value.record(_same, (x,), {}) if n else x for x, n in needed]
     out = node.op.reference(*inputs, **node.attrs)
+    outs, seeds = (out, g) if node.many else ([out], [g])
     targets = [x for x, (_, n) in zip(inputs, needed, strict=True) if n]
-    found = dict(sweep([out], [g], True, True, targets, stop=True))
+    found = dict(sweep(outs, seeds, True, True, targets, stop=True))
     return [found.get(x) if n else None for x, (_, n) in zip(inputs, needed, strict=True)]
 
 

@@ -140,9 +140,11 @@ class Tensor(Methods, Value):
 
     def copy_(self, source):
         """Overwrite the numbers of this tensor, in place and outside the graph."""
-        array = as_array(source.data if isinstance(source, Tensor) else source)
+        array = source.data if isinstance(source, Tensor) else as_array(source)
         if array.shape != self.shape:
             raise ShapeError(f"copy_: expected shape {self.shape}, got {array.shape}")
+        if (recording := recorder()) is not None:
+            recording.note_tensors((self, source))
         overwrite(self.data, array)
         return self
 

@@ -6,7 +6,7 @@
 from .activation import gelu, log_softmax, relu, sigmoid, softmax, softplus, tanh
 from .loss import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 from .noise import dropout
-from .normalization import batch_norm, layer_norm
+from .normalization import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 from .products import conv2d, linear, max_pool2d
 from .shape import cat, maximum, minimum, stack, where
 
@@ -18,6 +18,8 @@ __all__ = [
     "cross_entropy",
     "dropout",
     "gelu",
+    "group_norm",
+    "instance_norm",
     "layer_norm",
     "linear",
     "log_softmax",
@@ -26,6 +28,7 @@ __all__ = [
     "minimum",
     "mse_loss",
     "relu",
+    "rms_norm",
     "sigmoid",
     "softmax",
     "softplus",

@@ -1,6 +1,9 @@
-"""Layer norm over rows, forward and backward.
+"""Layer norm and root-mean-square norm over rows, forward and backward.
 
-    y = (x - mean) * rstd * weight + bias,    rstd = 1 / sqrt(var + eps),    var biased (1/n)
+    layer norm    y = (x - mean) * rstd * weight + bias,    rstd = 1 / sqrt(var + eps)
+    rms norm      y = x * rstd * weight,                    rstd = 1 / sqrt(mean(x^2) + eps)
+
+var is biased (1/n).
 
 Statistics are taken in two passes, corrected: with m near the mean, D = sum (x - m) and
 Q = sum (x - m)^2, mean = m + D / n and var = (Q - D^2 / n) / n. The one-pass form E[x^2] - E[x]^2
@@ -101,3 +104,40 @@ def layer_norm_backward(g, x, mean, rstd, weight, dx, dweight_partial, dbias_par
         slope = sum_hx / type(m)(d) * r * r
         for j in range(d):
             result[j] = r * (gradient[j] * weight[j] - mean_h - (row[j] - m) * slope)
+
+
+@kernel("x[n,d] weight[d] -> out[n,d] rstd[n]; eps", split="n", far=FAR)
+def rms_norm(x, weight, out, rstd, eps):
+    """Each row divided by its own root mean square."""
+    d = x.shape[1]
+    for i in range(x.shape[0]):
+        row, result = x[i], out[i]
+        _, square = spread(row, type(eps)(0))
+        r = type(eps)(1.0 / math.sqrt(square / d + eps))
+        rstd[i] = r
+        for j in range(d):
+            result[j] = row[j] * r * weight[j]
+
+
+@kernel(
+    "g[n,d] x[n,d] rstd[n] weight[d] -> dx[n,d] dweight_partial[blocks,d]",
+    split="n",
+    block=1 << 16,
+    far=FAR,
+)
+def rms_norm_backward(g, x, rstd, weight, dx, dweight_partial):
+    """dx = rstd * (h - x * rstd^2 * mean(h * x)), h = g * weight; this block's sums."""
+    n, d = x.shape
+    dweight = dweight_partial[0]
+    for j in range(d):
+        dweight[j] = 0
+    for i in range(n):
+        row, gradient, result, r = x[i], g[i], dx[i], rstd[i]
+        total = type(r)(0)
+        for j in range(d):
+            along = gradient[j] * row[j]
+            dweight[j] += along * r
+            total += along * weight[j]
+        slope = total / type(r)(d) * r * r
+        for j in range(d):
+            result[j] = r * (gradient[j] * weight[j] - row[j] * slope)

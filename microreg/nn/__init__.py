@@ -2,29 +2,50 @@
 
 from . import functional, init
 from .activation import GELU, Dropout, Identity, ReLU, Sigmoid, Tanh
-from .container import ModuleList, Sequential
+from .batch_norm import (
+    BatchNorm1d,
+    BatchNorm2d,
+    BatchRenorm1d,
+    BatchRenorm2d,
+    GhostBatchNorm1d,
+    GhostBatchNorm2d,
+    InstanceNorm1d,
+    InstanceNorm2d,
+)
+from .container import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from .linear import Conv2d, Flatten, Linear, MaxPool2d
 from .loss import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
 from .module import Module, Parameter
-from .normalization import BatchNorm1d, BatchNorm2d, LayerNorm
+from .normalization import GroupNorm, LayerNorm, RMSNorm
 
 __all__ = [
     "GELU",
     "BCEWithLogitsLoss",
     "BatchNorm1d",
     "BatchNorm2d",
+    "BatchRenorm1d",
+    "BatchRenorm2d",
     "Conv2d",
     "CrossEntropyLoss",
     "Dropout",
     "Flatten",
+    "GhostBatchNorm1d",
+    "GhostBatchNorm2d",
+    "GroupNorm",
     "Identity",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
     "LayerNorm",
     "Linear",
     "MSELoss",
     "MaxPool2d",
     "Module",
+    "ModuleDict",
     "ModuleList",
     "Parameter",
+    "ParameterDict",
+    "ParameterList",
+    "RMSNorm",
     "ReLU",
     "Sequential",
     "Sigmoid",

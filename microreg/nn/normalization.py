@@ -1,123 +1,27 @@
-"""Batch norm and layer norm."""
+"""Norms by the statistics of each sample alone: a batch of one gives the same."""
 
 import numpy as np
 
 from .. import functional as F
 from ..dtypes import get_default_dtype
-from ..errors import ShapeError
-from ..functional.normalization import batch_statistics_norm
-from ..tensor import Tensor
 from .linear import _positive
 from .module import Module, Parameter
 
 
-class _BatchNorm(Module):
-    """What BatchNorm1d and BatchNorm2d share; `axes` says which inputs they take."""
-
-    axes: tuple[int, ...] = ()
-    expected = ""
-
-    def __init__(
-        self,
-        num_features,
-        eps=1e-5,
-        momentum=0.1,
-        affine=True,
-        track_running_stats=True,
-        dtype=None,
-    ):
-        super().__init__()
-        _positive(type(self).__name__, num_features=num_features)
-        dtype = dtype or get_default_dtype()
-        self.num_features, self.eps, self.momentum = num_features, eps, momentum
-        self.affine, self.track_running_stats = affine, track_running_stats
-        self.register_parameter(
-            "weight", Parameter(np.ones(num_features, dtype)) if affine else None
-        )
-        self.register_parameter(
-            "bias", Parameter(np.zeros(num_features, dtype)) if affine else None
-        )
-        keep = track_running_stats
-        self.register_buffer(
-            "running_mean", Tensor(np.zeros(num_features, dtype)) if keep else None
-        )
-        self.register_buffer("running_var", Tensor(np.ones(num_features, dtype)) if keep else None)
-        self.register_buffer(
-            "num_batches_tracked", Tensor(np.zeros((), np.int64)) if keep else None
-        )
-
-    def reset_parameters(self):
-        """Weight 1, bias 0, running mean 0, running variance 1."""
-        starts = {"weight": 1, "bias": 0, "running_mean": 0, "running_var": 1}
-        for name, value in {**starts, "num_batches_tracked": 0}.items():
-            if getattr(self, name) is not None:
-                getattr(self, name).data[...] = value
-
-    def forward(self, input):
-        who = f"{type(self).__name__}(num_features={self.num_features})"
-        if input.ndim not in self.axes or input.shape[1] != self.num_features:
-            raise ShapeError(f"{who}: expected x {self.expected}, got {input.shape}")
-        if not self.training and self.running_mean is not None:
-            running = self.running_mean, self.running_var
-            return F.batch_norm(input, *running, self.weight, self.bias, eps=self.eps)
-        kept = (self.running_mean, self.running_var) if self.training else (None, None)
-        tracked = self.num_batches_tracked if self.training else None
-        return batch_statistics_norm(
-            input, *kept, self.weight, self.bias, self.momentum, self.eps, who, tracked
-        )
-
-    def extra_repr(self):
-        return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}"
+def _trailing(who, normalized_shape):
+    """The trailing axes that make up a row, as a tuple."""
+    one = isinstance(normalized_shape, (int, np.integer))
+    shape = (int(normalized_shape),) if one else tuple(normalized_shape)
+    for size in shape:
+        _positive(who, normalized_shape=size)
+    return shape
 
 
-class BatchNorm1d(_BatchNorm):
-    """Standardise each feature over the batch, then scale and shift it.
-
-    y[i, j] = weight[j] * (x[i, j] - mean_j) / sqrt(var_j + eps) + bias[j]
-
-    In training, mean and (biased) variance are those of the batch, and the running ones move by
-    running = (1 - momentum) * running + momentum * batch, the batch variance being the unbiased one
-    there. In evaluation the running ones are used.
-
-    Parameters
-    ----------
-    num_features : int
-        Channels: the length of axis 1.
-    eps : float, default 1e-5
-        Added to the variance under the root.
-    momentum : float or None, default 0.1
-        The weight of the new batch (Keras calls 1 minus this momentum); None averages all batches.
-    affine : bool, default True
-        Whether there are weight and bias.
-    track_running_stats : bool, default True
-        Without running statistics the batch's are used in evaluation too.
-
-    Shapes
-    ------
-    x (n, num_features) or (n, num_features, length) -> y of the same shape.
-
-    Raises
-    ------
-    ShapeError
-        In training, if there is only one value per channel.
-
-    References
-    ----------
-    Ioffe, Szegedy, "Batch Normalization", ICML 2015, algorithms 1 and 2.
-    """
-
-    axes, expected = (2, 3), "(n, num_features) or (n, num_features, length)"
-
-
-class BatchNorm2d(_BatchNorm):
-    """BatchNorm1d for images: statistics per channel over n, height and width.
-
-    Shapes
-    ------
-    x (n, num_features, h, w) -> y of the same shape.
-    """
-
-    axes, expected = (4,), "(n, num_features, h, w)"
+def _affine(layer, shape, dtype, weight, bias):
+    """Give a layer a weight of ones and a bias of zeros, or None where it does without."""
+    dtype = dtype or get_default_dtype()
+    layer.register_parameter("weight", Parameter(np.ones(shape, dtype)) if weight else None)
+    layer.register_parameter("bias", Parameter(np.zeros(shape, dtype)) if bias else None)
 
 
 class LayerNorm(Module):
@@ -149,19 +53,101 @@ class LayerNorm(Module):
 
     def __init__(self, normalized_shape, eps=1e-5, elementwise_affine=True, bias=True, dtype=None):
         super().__init__()
-        one = isinstance(normalized_shape, (int, np.integer))
-        self.normalized_shape = (normalized_shape,) if one else tuple(normalized_shape)
-        for size in self.normalized_shape:
-            _positive("LayerNorm", normalized_shape=size)
+        self.normalized_shape = _trailing("LayerNorm", normalized_shape)
         self.eps, self.elementwise_affine = eps, elementwise_affine
-        dtype = dtype or get_default_dtype()
-        shape = self.normalized_shape
-        weighted, shifted = elementwise_affine, elementwise_affine and bias
-        self.register_parameter("weight", Parameter(np.ones(shape, dtype)) if weighted else None)
-        self.register_parameter("bias", Parameter(np.zeros(shape, dtype)) if shifted else None)
+        weight, bias = elementwise_affine, elementwise_affine and bias
+        _affine(self, self.normalized_shape, dtype, weight, bias)
+
+    def reset_parameters(self):
+        """Weight 1, bias 0."""
+        for p, value in ((self.weight, 1), (self.bias, 0)):
+            if p is not None:
+                p.data[...] = value
 
     def forward(self, input):
         return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self):
-        return f"{self.normalized_shape}, eps={self.eps}"
+        affine = self.elementwise_affine
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={affine}"
+
+
+class RMSNorm(Module):
+    """Divide each row by its root mean square, then scale it per feature.
+
+    y[i, j] = weight[j] * x[i, j] / sqrt(mean_j x[i, j]^2 + eps)
+
+    Parameters
+    ----------
+    normalized_shape : int or sequence of int
+        The trailing axes that make up a row.
+    eps : float, optional
+        Added to the mean square under the root; the dtype's machine epsilon if left out.
+    elementwise_affine : bool, default True
+        Whether there is a weight.
+
+    References
+    ----------
+    Zhang, Sennrich, "Root Mean Square Layer Normalization", NeurIPS 2019.
+    """
+
+    def __init__(self, normalized_shape, eps=None, elementwise_affine=True, dtype=None):
+        super().__init__()
+        self.normalized_shape = _trailing("RMSNorm", normalized_shape)
+        self.eps, self.elementwise_affine = eps, elementwise_affine
+        weight = np.ones(self.normalized_shape, dtype or get_default_dtype())
+        self.register_parameter("weight", Parameter(weight) if elementwise_affine else None)
+
+    def reset_parameters(self):
+        """Weight 1."""
+        if self.weight is not None:
+            self.weight.data[...] = 1
+
+    def forward(self, input):
+        return F.rms_norm(input, self.normalized_shape, self.weight, self.eps)
+
+    def extra_repr(self):
+        affine = self.elementwise_affine
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={affine}"
+
+
+class GroupNorm(Module):
+    """Standardise each group of channels of each sample, then scale and shift per channel.
+
+    Parameters
+    ----------
+    num_groups, num_channels : int
+        The channels (axis 1) are cut into so many groups of neighbours.
+    eps : float, default 1e-5
+        Added to the biased variance under the root.
+    affine : bool, default True
+        Whether there are weight and bias.
+
+    Shapes
+    ------
+    x (n, num_channels, ...) -> y of the same shape; weight, bias (num_channels,).
+
+    References
+    ----------
+    Wu, He, "Group Normalization", ECCV 2018.
+    """
+
+    def __init__(self, num_groups, num_channels, eps=1e-5, affine=True, dtype=None):
+        super().__init__()
+        _positive("GroupNorm", num_groups=num_groups, num_channels=num_channels)
+        if num_channels % num_groups:
+            raise ValueError(
+                f"GroupNorm(num_groups={num_groups}, num_channels={num_channels}): expected a "
+                "multiple of num_groups channels"
+            )
+        self.num_groups, self.num_channels = num_groups, num_channels
+        self.eps, self.affine = eps, affine
+        _affine(self, (num_channels,), dtype, affine, affine)
+
+    reset_parameters = LayerNorm.reset_parameters
+
+    def forward(self, input):
+        return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
+
+    def extra_repr(self):
+        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"

@@ -6,7 +6,7 @@ forward(*inputs, **attrs) computes with NumPy arrays, numbers among the inputs a
 same written with `empty`, `launch` and views alone, so that it also serves arrays whose numbers are
 not here (`runtime/remote.py`): a step that is recorded, memory of another device. An op made of
 kernels has only one of the two, forward. Both return an array; or, if the op `saves`, a tuple of
-the result and what its vjp needs; or a tuple of results.
+the result and what its vjp needs; or a tuple of results, of which g in its vjp is a tuple too.
 
 vjp is one function for each input, or a single one that returns the gradients of all inputs; None
 if no gradient flows:

@@ -1,4 +1,4 @@
-"""Batch and layer normalization, each fused into kernels, with its meaning beside it."""
+"""Batch, layer and rms normalization, each fused into kernels, with its meaning beside it."""
 
 import math
 
@@ -65,6 +65,36 @@ def standardize(x, axes, eps):
     """(x - mean) / sqrt(var + eps) over `axes`, var biased, composed of elementary ops."""
     centred = x - mean(x, axes, True)
     return centred / sqrt(mean(centred * centred, axes, True) + eps)
+
+
+def _rms_norm_forward(x, weight, *, eps):
+    d = weight.size
+    matrix = dense(x).reshape(x.size // max(1, d), d)
+    out, rstd = empty(x.shape, x.dtype, x), empty((len(matrix),), x.dtype, x)
+    launch(rows.rms_norm, matrix, dense(weight), out.reshape(matrix.shape), rstd, eps)
+    return out, rstd
+
+
+def _rms_norm_gradients(g, x, weight, rstd):
+    n, d = len(rstd), weight.size
+    dx, dweight = empty(x.shape, x.dtype, x), empty(weight.shape, x.dtype, x)
+    partial = empty((rows.rms_norm_backward.blocks({"n": n, "d": d}), d), x.dtype, x)
+    matrices = dense(g).reshape(n, d), dense(x).reshape(n, d)
+    launch(rows.rms_norm_backward, *matrices, rstd, dense(weight), dx.reshape(n, d), partial)
+    launch(reduce.merge_columns, partial, dweight)
+    return dx, dweight
+
+
+rms_norm_backward = Op("rms_norm_backward", _rms_norm_gradients)
+
+
+def _rms_norm_vjp(g, node):
+    return rms_norm_backward(g, *node.inputs, *node.saved)
+
+
+def _rms_norm_reference(x, weight, *, eps):
+    axes = tuple(range(x.ndim - weight.ndim, x.ndim))
+    return x / sqrt(mean(x * x, axes, True) + eps) * weight
 
 
 def _grid(x, like):
@@ -188,3 +218,4 @@ layer_norm = Op(
 batch_norm = Op(
     "batch_norm", _batch_norm_forward, _batch_norm_vjp, _batch_norm_reference, saves=True
 )
+rms_norm = Op("rms_norm", _rms_norm_forward, _rms_norm_vjp, _rms_norm_reference, saves=True)

@@ -109,6 +109,15 @@ def _concatenate_vjp(g, node):
     return tuple(g[key] for key in _parts(node.inputs, node.attrs["axis"]))
 
 
+def _unbind_forward(x):
+    return tuple(x[i, ...] for i in range(len(x)))
+
+
+def _unbind_vjp(g, node):
+    shape = 1, *node.inputs[0].shape[1:]
+    return (concatenate(*(reshape(part, shape=shape) for part in g), axis=0),)
+
+
 reshape: Op = Op(
     "reshape",
     lambda x, *, shape: x.reshape(shape),
@@ -129,6 +138,8 @@ concatenate = Op(
     _concatenate_vjp,
     lower=_concatenate_lower,
 )
+# the entries along the first axis, whose gradients are put together at once
+unbind = Op("unbind", _unbind_forward, _unbind_vjp)
 # the same numbers, through which no gradient flows; and a copy of them
 stop = Op("stop", lambda x: x.view())
 clone = Op("clone", lambda x: x.copy(), (lambda g, node: g,))

@@ -10,7 +10,7 @@ import pytest
 import microreg as mr
 import microreg.nn.functional as F
 from microreg import nn
-from microreg.errors import DeviceError, DTypeError
+from microreg.errors import CheckpointError, DeviceError, DTypeError
 
 
 def build(branch, lib, tensor):
@@ -249,22 +249,17 @@ def test_state_dict_shares_and_load_copies():
 
 
 REFUSED = {
-    "load_state_dict: missing ['0.weight'], unexpected ['7.w']; strict=False loads what fits": (
-        KeyError,
-        {"0.weight": None, "7.w": np.zeros(1)},
+    "load_state_dict(Sequential): missing ['0.weight'], unexpected ['7.w']; strict=False loads the "
+    "rest": (CheckpointError, {"0.weight": None, "7.w": np.zeros(1)}),
+    "load_state_dict(Sequential): missing [], unexpected ['7.w']; strict=False loads the rest; "
+    "0.bias: expected (2,), got (3,)": (
+        CheckpointError,
+        {"7.w": np.zeros(1), "0.bias": np.zeros(3)},
     ),
-    "load_state_dict: missing [], unexpected ['7.w']; strict=False loads what fits": (
-        KeyError,
-        {"7.w": np.zeros(1)},
-    ),
-    "load_state_dict: missing ['4.count'], unexpected []; strict=False loads what fits": (
-        KeyError,
-        {"4.count": None},
-    ),
-    "load_state_dict: 0.bias: expected (2,), got (); 7.weight: expected (3, 2), got (2, 3)": (
-        ValueError,
-        {"7.weight": np.zeros((2, 3)), "0.bias": np.zeros(())},
-    ),
+    "load_state_dict(Sequential): missing ['4.count'], unexpected []; strict=False loads the "
+    "rest": (CheckpointError, {"4.count": None}),
+    "load_state_dict(Sequential): 0.bias: expected (2,), got (); 7.weight: expected (3, 2), got "
+    "(2, 3)": (CheckpointError, {"7.weight": np.zeros((2, 3)), "0.bias": np.zeros(())}),
     "tensor: expected numbers or bools, got dtype <U5": (DTypeError, {"7.weight": "zeros"}),
 }
 
@@ -301,6 +296,88 @@ def test_a_copy_has_parameters_of_its_own(twin, rng):
     np.testing.assert_array_equal(model(X).data, want)
 
 
+# hooks
+
+
+def test_hooks_see_and_change_what_goes_in_and_out():
+    layer, seen = nn.Linear(2, 2, bias=False), []
+    x = mr.ones(1, 2)
+    plain = layer(x).data
+    assert layer.register_forward_pre_hook(lambda m, args: seen.append((m, args))) is not None
+    double = layer.register_forward_pre_hook(lambda m, args: args[0] * 2)
+    noting = layer.register_forward_hook(lambda m, args, out: seen.append((m, args, out)))
+    np.testing.assert_allclose(layer(x).data, 2 * plain)
+    assert seen[0] == (layer, (x,)) and seen[1][0] is layer
+    np.testing.assert_array_equal(seen[1][1][0].data, 2 * x.data)
+    double.remove()
+    noting.remove()
+    noting.remove()  # once more does nothing
+    with layer.register_forward_hook(lambda m, args, out: out + 1.0):
+        np.testing.assert_allclose(layer(x).data, plain + 1)
+    np.testing.assert_array_equal(layer(x).data, plain)
+    assert len(seen) == 4
+
+
+# parts by name
+
+
+def test_parts_are_found_by_their_path():
+    model = network()
+    assert model.get_submodule("3.first") is model[3].first and model.get_submodule("") is model
+    assert model.get_parameter("4.inner.bias") is model[4].inner.bias
+    assert model.get_buffer("4.count") is model[4].count
+    for call in (
+        lambda: model.get_parameter("4.count"),
+        lambda: model.get_buffer("4.scale"),
+        lambda: model.get_submodule("4.width"),
+        lambda: model.get_submodule("9"),
+    ):
+        with pytest.raises(AttributeError):
+            call()
+    names = [name for name, _ in model.named_parameters(prefix="net")]
+    assert names == [f"net.{name}" for name in NAMES]
+    assert [n for n, _ in model[4].named_parameters(recurse=False)] == ["scale"]
+    assert len(list(model.buffers())) == 7 and not list(model.buffers(recurse=False))
+    assert list(model.state_dict(prefix="a.")) == [f"a.{n}" for n in model.state_dict()]
+
+
+def test_a_buffer_that_does_not_persist_is_not_saved():
+    model = nn.Linear(1, 1)
+    model.register_buffer("kept", mr.ones(1))
+    model.register_buffer("cache", mr.ones(1), persistent=False)
+    assert list(model.state_dict()) == ["weight", "bias", "kept"]
+    assert [n for n, _ in model.named_buffers()] == ["kept", "cache"]
+    model.register_buffer("cache", mr.ones(2))
+    assert list(model.state_dict()) == ["weight", "bias", "kept", "cache"]
+
+
+def test_names_are_checked():
+    model = nn.Linear(1, 1)
+    for register in (model.register_buffer, model.register_parameter, model.add_module):
+        for name in ("a.b", "", 3):
+            with pytest.raises(KeyError, match="expected a name without dots"):
+                register(name, None)
+        with pytest.raises(KeyError, match="there is an attribute 'in_features' already"):
+            register("in_features", None)
+    with pytest.raises(TypeError, match="expected a Parameter or None, got Tensor; wrap it in"):
+        model.register_parameter("scale", mr.ones(1))
+    with pytest.raises(TypeError, match="expected a Module or None, got function"):
+        model.register_module("act", F.relu)
+    model.register_module("act", nn.ReLU())
+    assert list(dict(model.named_modules())) == ["", "act"]
+
+
+def test_to_takes_a_device_and_a_dtype():
+    model = network()
+    assert model.to("cpu", np.float64).to(device="cpu", dtype="float32") is model
+    assert model[0].weight.dtype == mr.float32
+    with pytest.raises(TypeError, match="expected a device, a dtype or both"):
+        model.to("cpu", "cpu")
+    model[0].weight.grad = mr.ones(2, 1, 3, 3)
+    model.zero_grad(set_to_none=False)
+    assert not model[0].weight.grad.data.any() and model[0].bias.grad is None
+
+
 # containers
 
 
@@ -318,11 +395,58 @@ def test_sequential_and_module_list():
     listed.append(nn.Linear(1, 1))
     assert list(listed.state_dict())[-1] == "3.bias" and len(listed) == 4
     assert isinstance(listed[:2], nn.ModuleList) and list(listed[:2]) == layers[:2]
-    with pytest.raises(TypeError, match="ModuleList: call its modules; it has no forward"):
+    with pytest.raises(TypeError, match="ModuleList: use what it holds; it has no forward"):
         listed(x)
     with pytest.raises(TypeError, match="Sequential: 1: expected a Module, got function"):
         nn.Sequential(nn.ReLU(), F.relu)
     assert nn.Identity()(x) is x and nn.Flatten(0)(x).shape == (2,)
+
+
+def test_lists_are_lists_under_torchs_names(torch):
+    def build(lib):
+        made = lib.ModuleList([lib.Linear(1, 2), lib.Linear(1, 3)])
+        made.insert(1, lib.Linear(1, 4))
+        made.extend([lib.Linear(1, 5), lib.Linear(1, 6)])
+        made += [lib.Linear(1, 7)]
+        made[0] = lib.Linear(1, 8)
+        del made[2]
+        made.pop(-2)
+        chain = lib.Sequential(lib.Linear(1, 2), lib.Linear(2, 3)) + lib.Sequential(lib.ReLU())
+        chain.insert(1, lib.Linear(2, 2))
+        chain[3] = lib.Linear(3, 4)
+        held = lib.ModuleDict({"a": lib.Linear(1, 1), "b": lib.ReLU()})
+        held["c"] = lib.Linear(1, 2)
+        held.update({"a": lib.Linear(1, 3)})
+        held.pop("b")
+        return lib.ModuleList([made, chain, held])
+
+    ours, theirs = build(nn), build(torch.nn)
+    assert {k: v.shape for k, v in ours.state_dict().items()} == {
+        k: tuple(v.shape) for k, v in theirs.state_dict().items()
+    }
+    made, _, held = ours
+    assert made[1] in made and nn.ReLU() not in made and len(made + made) == 2 * len(made)
+    assert list(held) == ["a", "c"] and "a" in held and held.get("z") is None and len(held) == 2
+    assert [type(m) for m in held.values()] == [nn.Linear] * 2 and dict(held.items())["c"] is held.c
+    held.clear()
+    assert not held.keys()
+    with pytest.raises(IndexError, match="ModuleList: index 4 of 4"):
+        made[4]
+    with pytest.raises(TypeError, match="ModuleList: 4: expected a Module, got int"):
+        made.append(3)
+
+
+def test_parameters_in_lists_and_dicts():
+    listed = nn.ParameterList([mr.ones(2), nn.Parameter([3.0])])
+    named = nn.ParameterDict({"w": mr.zeros(1), "v": nn.Parameter([1.0])})
+    model = nn.ModuleList([listed, named])
+    assert list(model.state_dict()) == ["0.0", "0.1", "1.w", "1.v"]
+    assert all(type(p) is nn.Parameter for p in model.parameters())
+    assert listed[-1].tolist() == [3] and named["v"].tolist() == [1]
+    with pytest.raises(TypeError, match="ParameterList: 2: expected a Parameter, got list"):
+        listed.append([1.0])
+    with pytest.raises(TypeError, match="ParameterDict: use what it holds"):
+        named(1)
 
 
 def test_what_it_prints():
