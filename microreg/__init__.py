@@ -29,7 +29,7 @@ from .creation import (
 )
 from .dtypes import get_default_dtype, set_default_dtype
 from .errors import CaptureError, DeviceError, DTypeError, GradcheckError, GraphError, ShapeError
-from .functional import cat, maximum, minimum, relu, sigmoid, softmax, stack, tanh, where
+from .functional import cat, maximum, minimum, relu, sigmoid, softmax, stack, tanh, unbind, where
 from .grad_mode import enable_grad, is_grad_enabled, no_grad
 from .gradcheck import gradcheck, proxcheck
 from .methods import matmul
@@ -110,6 +110,7 @@ __all__ = [
     "stack",
     "tanh",
     "tensor",
+    "unbind",
     "where",
     "zeros",
     "zeros_like",

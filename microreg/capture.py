@@ -184,7 +184,7 @@ class _Recording:
         if isinstance(value, dict):
             return {k: self._numbered(v) for k, v in value.items()}
         if isinstance(value, (tuple, list)):
-            return type(value)(map(self._numbered, value))
+            return _like(value, [self._numbered(v) for v in value])
         if value is None or isinstance(value, (int, float, str, bool)):
             return value
         raise CaptureError(
@@ -334,7 +334,7 @@ class Recorded:
         if isinstance(value, dict):
             return {k: self._give(v) for k, v in value.items()}
         if isinstance(value, (tuple, list)):
-            return type(value)(self._give(v) for v in value)
+            return _like(value, [self._give(v) for v in value])
         return value
 
 
@@ -342,3 +342,8 @@ class _Result(NamedTuple):
     """The place of a tensor whose numbers every run computes."""
 
     number: int
+
+
+def _like(value, members):
+    """A tuple, named or not, or a list of other members."""
+    return type(value)(*members) if hasattr(value, "_fields") else type(value)(members)

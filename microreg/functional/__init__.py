@@ -5,18 +5,31 @@
 
 from .activation import gelu, log_softmax, relu, sigmoid, softmax, softplus, tanh
 from .loss import binary_cross_entropy_with_logits, cross_entropy, mse_loss
-from .noise import dropout
+from .noise import (
+    alpha_dropout,
+    drop_path,
+    dropout,
+    dropout1d,
+    dropout2d,
+    gaussian_noise,
+    mixup,
+)
 from .normalization import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 from .products import conv2d, linear, max_pool2d
-from .shape import cat, maximum, minimum, stack, where
+from .shape import cat, maximum, minimum, stack, unbind, where
 
 __all__ = [
+    "alpha_dropout",
     "batch_norm",
     "binary_cross_entropy_with_logits",
     "cat",
     "conv2d",
     "cross_entropy",
+    "drop_path",
     "dropout",
+    "dropout1d",
+    "dropout2d",
+    "gaussian_noise",
     "gelu",
     "group_norm",
     "instance_norm",
@@ -26,6 +39,7 @@ __all__ = [
     "max_pool2d",
     "maximum",
     "minimum",
+    "mixup",
     "mse_loss",
     "relu",
     "rms_norm",
@@ -34,5 +48,6 @@ __all__ = [
     "softplus",
     "stack",
     "tanh",
+    "unbind",
     "where",
 ]

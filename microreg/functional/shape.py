@@ -5,6 +5,7 @@ import numpy as np
 from ..errors import DTypeError, ShapeError
 from ..ops import arithmetic, shape
 from ..tensor import Tensor
+from ._inputs import a_tensor
 
 
 def maximum(input, other):
@@ -46,3 +47,14 @@ def cat(tensors, dim=0):
 def stack(tensors, dim=0):
     """Join tensors of one shape along a new axis."""
     return cat([x.unsqueeze(dim) for x in tensors], dim)
+
+
+def unbind(input, dim=0):
+    """The entries along an axis, as a tuple of tensors without it."""
+    x = a_tensor(input, "unbind")
+    if not -x.ndim <= dim < x.ndim:
+        raise ShapeError(f"unbind(dim={dim}): shape {x.shape} has no such axis")
+    moved = (
+        x if dim % x.ndim == 0 else x.permute(dim, *(i for i in range(x.ndim) if i != dim % x.ndim))
+    )
+    return Tensor.record(shape.unbind, (moved,), {})

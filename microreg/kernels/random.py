@@ -10,6 +10,8 @@ References
 Salmon, Moraes, Dror, Shaw, "Parallel Random Numbers: As Easy as 1, 2, 3", SC11, section 3.
 """
 
+import math
+
 import numpy as np
 
 from ._jit import kernel, scalar
@@ -83,6 +85,63 @@ def keep_mask(state, mask, p, start):
         for k in range(4):
             if k * LANES + j < rest.size:
                 rest[k * LANES + j] = words[k] >= limit
+
+
+@scalar
+def unit(word):
+    """A 32-bit number as a float64 in (0, 1)."""
+    return (float(word) + 0.5) * (1.0 / 4294967296.0)
+
+
+@scalar
+def polar(one, other):
+    """Two standard normal numbers from two 32-bit ones (Box, Muller 1958); at most 6.7."""
+    radius, angle = math.sqrt(-2.0 * math.log(unit(one))), 2.0 * math.pi * unit(other)
+    return radius * math.cos(angle), radius * math.sin(angle)
+
+
+@kernel("state:int64[2] -> out[n]; start", split="n")
+def normal(state, out, start):
+    """out[i] = standard normal; numbers 16 k + j and 16 (k + 1) + j of a group, k even, a pair."""
+    seed, offset = np.uint64(state[0]), np.uint64(state[1]) + np.uint64(start // GROUP * LANES)
+    for group in range((out.size + GROUP - 1) // GROUP):
+        part = out[group * GROUP : (group + 1) * GROUP]
+        for j in range(min(LANES, part.size)):
+            words = draw(seed, offset + np.uint64(group * LANES + j))
+            a, b = polar(words[0], words[1])
+            c, d = polar(words[2], words[3])
+            part[j] = a
+            if LANES + j < part.size:
+                part[LANES + j] = b
+            if 2 * LANES + j < part.size:
+                part[2 * LANES + j] = c
+            if 3 * LANES + j < part.size:
+                part[3 * LANES + j] = d
+
+
+TRIES = 32  # counters that `beta` may use: a try, of which there are two in each, succeeds with 1/2
+
+
+@kernel("state:int64[2] -> out[one]; a:float64")
+def beta(state, out, a):
+    """out = a number of the symmetric distribution Beta(a, a).
+
+    For a <= 1 by rejection (Joehnk 1964): with x = u^(1/a), y = v^(1/a) and x + y <= 1 it is
+    x / (x + y). Above, 1/2 + sqrt(1 - u^(2 / (2a - 1))) cos(2 pi v) / 2 (Ulrich 1984).
+    """
+    seed, offset = np.uint64(state[0]), np.uint64(state[1])
+    if a > 1.0:
+        words = draw(seed, offset)
+        radius = math.sqrt(1.0 - unit(words[0]) ** (2.0 / (2.0 * a - 1.0)))
+        out[0] = 0.5 + 0.5 * radius * math.cos(2.0 * math.pi * unit(words[1]))
+        return
+    for t in range(2 * TRIES):
+        words = draw(seed, offset + np.uint64(t // 2))
+        one, other = (words[0], words[1]) if t % 2 == 0 else (words[2], words[3])
+        x, y = math.log(unit(one)) / a, math.log(unit(other)) / a
+        out[0] = 1.0 / (1.0 + math.exp(y - x))
+        if math.exp(x) + math.exp(y) <= 1.0:
+            return
 
 
 @kernel("x[n] mask:uint8[n] -> out[n]; scale", split="n")

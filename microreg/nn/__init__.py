@@ -1,7 +1,7 @@
 """Layers: modules that hold parameters and call `functional`."""
 
-from . import functional, init
-from .activation import GELU, Dropout, Identity, ReLU, Sigmoid, Tanh
+from . import functional, init, utils
+from .activation import GELU, Identity, ReLU, Sigmoid, Tanh
 from .batch_norm import (
     BatchNorm1d,
     BatchNorm2d,
@@ -16,10 +16,13 @@ from .container import ModuleDict, ModuleList, ParameterDict, ParameterList, Seq
 from .linear import Conv2d, Flatten, Linear, MaxPool2d
 from .loss import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
 from .module import Module, Parameter
+from .noise import AlphaDropout, Dropout, Dropout1d, Dropout2d, DropPath, GaussianNoise
 from .normalization import GroupNorm, LayerNorm, RMSNorm
+from .utils.parametrizations import DropConnect
 
 __all__ = [
     "GELU",
+    "AlphaDropout",
     "BCEWithLogitsLoss",
     "BatchNorm1d",
     "BatchNorm2d",
@@ -27,8 +30,13 @@ __all__ = [
     "BatchRenorm2d",
     "Conv2d",
     "CrossEntropyLoss",
+    "DropConnect",
+    "DropPath",
     "Dropout",
+    "Dropout1d",
+    "Dropout2d",
     "Flatten",
+    "GaussianNoise",
     "GhostBatchNorm1d",
     "GhostBatchNorm2d",
     "GroupNorm",
@@ -52,4 +60,5 @@ __all__ = [
     "Tanh",
     "functional",
     "init",
+    "utils",
 ]

@@ -345,6 +345,7 @@ class Module:
         inner = [f"({k}): " + repr(m).replace("\n", "\n  ") for k, m in self._modules.items()]
         if not inner:
             return f"{type(self).__name__}({self.extra_repr()})"
+        inner = [self.extra_repr(), *inner] if self.extra_repr() else inner
         return f"{type(self).__name__}(\n  " + "\n  ".join(inner) + "\n)"
 
 

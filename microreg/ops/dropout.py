@@ -1,4 +1,4 @@
-"""Dropout: a mask of random bits, and its application."""
+"""What is drawn at random in a step: masks and their application, normal numbers, mixtures."""
 
 import numpy as np
 
@@ -26,6 +26,27 @@ def _mask_forward(x, mask, *, p):
     return in_memory(function)(x, mask)
 
 
+def _normal_forward(*, shape, dtype, state):
+    out = empty(shape, dtype, state)
+    launch(kernels.normal, state, out)
+    return out
+
+
+def _beta_forward(*, a, dtype, state):
+    out = empty((), dtype, state)
+    launch(kernels.beta, state, out, a)
+    return out
+
+
+def _order_forward(*, n, state):
+    out = empty((n,), np.int64, state)
+    launch(kernels.shuffle, state, out)
+    return out
+
+
+normal = Op("normal", _normal_forward)
+beta = Op("beta", _beta_forward)
+order = Op("order", _order_forward)
 keep_mask = Op("keep_mask", _keep_forward)
 apply_mask: Op = Op(
     "apply_mask", _mask_forward, (lambda g, node: apply_mask(g, node.inputs[1], **node.attrs),)

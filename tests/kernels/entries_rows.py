@@ -89,6 +89,18 @@ def norms():
         3, 700,
     )  # fmt: skip
     yield entry(norm.layer_norm_backward, backward, 3, 3000)
+    yield entry(
+        norm.rms_norm,
+        lambda d, n: (d.real(n, 70), d.real(70), d.new(n, 70), d.new(n), 1e-5),
+        3, 700,
+    )  # fmt: skip
+
+    def rms_backward(d, n):
+        count = norm.rms_norm_backward.blocks({"n": n, "d": 70})
+        results = d.new(n, 70), d.new(count, 70)
+        return d.real(n, 70), d.real(n, 70), d.positive(n), d.real(70), *results
+
+    yield entry(norm.rms_norm_backward, rms_backward, 3, 3000)
     yield from of_channels(())
     yield from of_channels((30,))
 

@@ -144,3 +144,24 @@ def test_what_is_not_finite_spoils_its_row_alone(bad, dtype):
     assert np.isnan(out[2]).all() and np.isfinite(np.delete(out, 2, 0)).all()
     dx, _, _ = backward(normal((6, 40), dtype, 1), x, mean, rstd, one)
     assert np.isnan(dx[2]).all() and np.isfinite(np.delete(dx, 2, 0)).all()
+
+
+@pytest.mark.parametrize("eps", [1e-5, 0.3, 7.0])
+@pytest.mark.parametrize("shape", [*ROWS, *EMPTY], ids=str)
+def test_rows_are_divided_by_their_root_mean_square(shape, eps, dtype):
+    n, d = shape
+    x, g = normal(shape, dtype, 1, 1.0, 2.0), normal(shape, dtype, 2)
+    weight = normal(d, dtype, 3)
+    out, rstd, dx = garbage(shape, dtype), garbage(n, dtype), garbage(shape, dtype)
+    partial = garbage((norm.rms_norm_backward.blocks({"n": n, "d": d}), d), dtype)
+    run(norm.rms_norm, x, weight, out, rstd, eps)
+    run(norm.rms_norm_backward, g, x, rstd, weight, dx, partial)
+    if not d:
+        return
+    wide, h = x.astype(np.float64), g.astype(np.float64) * weight
+    r = 1 / np.sqrt(np.square(wide).mean(1, keepdims=True) + eps)
+    scale = max(1.0, r.max(initial=0.0))
+    close(out, wide * r * weight, dtype, 4)
+    close(rstd, r[:, 0], dtype, scale)
+    close(dx, r * (h - wide * r**2 * (h * wide).mean(1, keepdims=True)), dtype, 8 * scale)
+    close(partial.sum(0), (g * wide * r).sum(0), dtype, 4 * max(1.0, n))

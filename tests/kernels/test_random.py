@@ -134,3 +134,45 @@ def test_every_permutation_is_as_likely():
         counts[tuple(order)] = counts.get(tuple(order), 0) + 1
     assert len(counts) == 24
     assert sum((c - 250) ** 2 / 250 for c in counts.values()) < 23 + 5 * 6.8
+
+
+def naive_normal(size, seed, offset):
+    """Pairs of bits by the formula of Box and Muller."""
+    bits = naive_bits(64 * -(-size // 64), seed, offset).reshape(-1, 2, 2, 16)
+    u, v = (bits[:, :, 0] + 0.5) / 2**32, (bits[:, :, 1] + 0.5) / 2**32
+    radius = np.sqrt(-2 * np.log(u))
+    pairs = [radius * np.cos(2 * np.pi * v), radius * np.sin(2 * np.pi * v)]
+    return np.stack(pairs, axis=2).reshape(-1)[:size]
+
+
+@pytest.mark.parametrize("seed, offset", STREAMS[:3])
+@pytest.mark.parametrize("size", [1, 16, 17, 33, 64, 65, 130])
+def test_normal_numbers_are_made_of_pairs_of_bits(size, seed, offset, dtype):
+    out = garbage(size, dtype)
+    run(random.normal, state(seed, offset), out)
+    want = naive_normal(size, seed, offset)
+    np.testing.assert_allclose(out, want, rtol=0, atol=8 * np.finfo(dtype).eps)
+
+
+def test_normal_numbers_are_normal(dtype):
+    out = garbage(200_000, dtype)
+    run(random.normal, state(5), out)
+    for power, (moment, spread) in {1: (0, 1), 2: (1, 2), 3: (0, 15), 4: (3, 96)}.items():
+        assert abs((out.astype(float) ** power).mean() - moment) < 5 * np.sqrt(spread / out.size)
+    assert abs((out < 1.0).mean() - 0.841345) < 5 * 0.366 / np.sqrt(out.size)
+    assert abs(np.corrcoef(out[:-16], out[16:])[0, 1]) < 5 / np.sqrt(out.size)  # pairs
+
+
+@pytest.mark.parametrize("a", [0.05, 0.4, 1.0, 1.7, 20.0])
+def test_beta_numbers_follow_their_distribution(a, dtype):
+    stats = pytest.importorskip("scipy.stats")
+    drawn = np.empty(4000)
+    for i in range(drawn.size):
+        out = garbage(1, dtype)
+        run(random.beta, state(3, i * random.TRIES), out, a)
+        drawn[i] = out[0]
+    assert (drawn >= 0).all() and (drawn <= 1).all()
+    if a > 0.1:  # below, many round to 0 or 1
+        assert stats.kstest(drawn, stats.beta(a, a).cdf).pvalue > 1e-3
+    assert abs(drawn.mean() - 0.5) < 5 * np.sqrt(1 / (4 * (2 * a + 1)) / drawn.size)
+    assert abs(drawn.var() * 4 * (2 * a + 1) - 1) < 0.12

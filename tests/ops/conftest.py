@@ -8,6 +8,7 @@ import pytest
 import microreg as mr
 
 from .table import TABLE
+from .table_layers import MORE
 
 
 class Library:
@@ -45,7 +46,7 @@ class Case:
         return np.random.default_rng(len(self.name)).normal(size=out.shape).astype(out.dtype)
 
 
-CASES = [Case(line, shapes) for line in TABLE for shapes in line.shapes]
+CASES = [Case(line, shapes) for line in [*TABLE, *MORE] for shapes in line.shapes]
 
 
 def over(cases):
