@@ -74,3 +74,29 @@ def test_an_array_beside_a_tensor_counts_as_one(rng):
     for _ in range(2):
         x = rng.normal(size=(2, 3))
         np.testing.assert_allclose(step(x).data, x * w.data - x)
+
+
+def test_one_number_spread_over_two_shapes_is_not_taken_for_the_same(rng):
+    w = mr.nn.Parameter(rng.normal(size=(4, 3)))
+
+    def step(x):
+        w.grad = None
+        few, many = x[0] * w, x * w
+        ((few * few).sum() + (many * many).sum()).backward()
+
+    recorded = mr.compile(step)
+    for _ in range(3):
+        x = mr.tensor(rng.normal(size=(2, 4, 3)))
+        step(x)
+        want = w.grad.data.copy()
+        recorded(x)
+        np.testing.assert_allclose(w.grad.data, want, rtol=1e-13)
+
+
+def test_a_choice_is_recorded(rng):
+    mask = mr.tensor(rng.random((4, 1)) > 0.5)
+    step = mr.compile(lambda x: mr.where(x > 0.3, mr.where(mask, x, 2.0), x * x))
+    for _ in range(2):
+        x = mr.tensor(rng.normal(size=(4, 5)))
+        want = np.where(x.data > 0.3, np.where(mask.data, x.data, 2.0), x.data**2)
+        np.testing.assert_array_equal(step(x).data, want)

@@ -4,6 +4,7 @@
 """
 
 from .activation import gelu, log_softmax, relu, sigmoid, softmax, softplus, tanh
+from .embedding import embedding
 from .loss import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 from .noise import (
     alpha_dropout,
@@ -29,6 +30,7 @@ __all__ = [
     "dropout",
     "dropout1d",
     "dropout2d",
+    "embedding",
     "gaussian_noise",
     "gelu",
     "group_norm",

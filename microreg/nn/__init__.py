@@ -13,15 +13,20 @@ from .batch_norm import (
     InstanceNorm2d,
 )
 from .container import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
+from .embedding import Embedding
 from .linear import Conv2d, Flatten, Linear, MaxPool2d
 from .loss import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
 from .module import Module, Parameter
 from .noise import AlphaDropout, Dropout, Dropout1d, Dropout2d, DropPath, GaussianNoise
 from .normalization import GroupNorm, LayerNorm, RMSNorm
+from .recurrent import GRU, LSTM, RNN, LayerNormGRU, LayerNormLSTM, LayerNormRNN
 from .utils.parametrizations import DropConnect
 
 __all__ = [
     "GELU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "AlphaDropout",
     "BCEWithLogitsLoss",
     "BatchNorm1d",
@@ -35,6 +40,7 @@ __all__ = [
     "Dropout",
     "Dropout1d",
     "Dropout2d",
+    "Embedding",
     "Flatten",
     "GaussianNoise",
     "GhostBatchNorm1d",
@@ -44,6 +50,9 @@ __all__ = [
     "InstanceNorm1d",
     "InstanceNorm2d",
     "LayerNorm",
+    "LayerNormGRU",
+    "LayerNormLSTM",
+    "LayerNormRNN",
     "Linear",
     "MSELoss",
     "MaxPool2d",

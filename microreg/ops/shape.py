@@ -56,13 +56,17 @@ def _index_lower(x, *, key):
     inner = x.shape[axes:]
     out = empty((*positions.shape, *inner), x.dtype, x)
     rows = math.prod(x.shape[:axes]), math.prod(inner)
-    target = out.reshape(positions.size, rows[1])
-    launch(move.take_rows, dense(x).reshape(rows), dense(positions), target)
+    source, target = dense(x).reshape(rows), out.reshape(positions.size, rows[1])
+    if x.dtype == np.int64:  # rows of eight bytes, whatever they mean
+        source, target = source.view(np.float64), target.view(np.float64)
+    launch(move.take_rows, source, dense(positions), target)
     return out
 
 
 def _scatter(g, *, shape, key):
     """Zeros of `shape` with g added at `key`: what indexing with `key` took."""
+    if isinstance(key, np.ndarray) and key.dtype.kind in "iu" and g.dtype.kind == "f":
+        return _scatter_lower(g, shape=shape, key=key)
     out = np.zeros(shape, g.dtype)
     if _basic(key):
         out[key] = g
@@ -118,6 +122,12 @@ def _unbind_vjp(g, node):
     return (concatenate(*(reshape(part, shape=shape) for part in g), axis=0),)
 
 
+def _without_row(x, *, row):
+    out = x.copy()
+    launch(move.fill, out[row : row + 1], 0.0)
+    return out
+
+
 reshape: Op = Op(
     "reshape",
     lambda x, *, shape: x.reshape(shape),
@@ -140,6 +150,11 @@ concatenate = Op(
 )
 # the entries along the first axis, whose gradients are put together at once
 unbind = Op("unbind", _unbind_forward, _unbind_vjp)
+# zeros in one row; and the same numbers, through which no gradient flows to that row
+without_row: Op = Op("without_row", _without_row, (lambda g, node: without_row(g, **node.attrs),))
+freeze_row = Op(
+    "freeze_row", lambda x, *, row: x.view(), (lambda g, node: without_row(g, **node.attrs),)
+)
 # the same numbers, through which no gradient flows; and a copy of them
 stop = Op("stop", lambda x: x.view())
 clone = Op("clone", lambda x: x.copy(), (lambda g, node: g,))

@@ -80,7 +80,8 @@ class Plan:
         for step in self.steps:
             step = step._replace(args=tuple(_renamed(a, same) for a in step.args))
             reads, writes = step.refs(False), step.refs(True)
-            key = (step.kernel, *(_name(a, versions) for a in reads), *_numbers(step))
+            made = ((w.shape, w.dtype) for w in writes)  # a number spread over more is another step
+            key = (step.kernel, *(_name(a, versions) for a in reads), *_numbers(step), *made)
             pure = all(isinstance(w, Ref) and w.owner not in fresh for w in writes)
             whole = pure and all(w.nbytes == self.sizes[w.owner] for w in writes)
             earlier = seen.get(key) if whole else None

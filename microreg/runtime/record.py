@@ -34,10 +34,9 @@ class Applied(NamedTuple):
     outputs: tuple[np.ndarray, ...] = ()
 
     def again(self):
-        """The result by the op's reference, or by the op called at once."""
-        if self.op.reference is not None:
-            return self.op.reference(*self.inputs, **self.attrs)
-        out = self.op.forward(*self.inputs, **self.attrs)
+        """The first result by the op's reference, or by the op called at once."""
+        function = self.op.forward if self.op.reference is None else self.op.reference
+        out = function(*self.inputs, **self.attrs)
         return out[0] if isinstance(out, tuple) else out
 
     def moved(self, array):

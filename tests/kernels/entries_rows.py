@@ -1,8 +1,8 @@
-"""The registry's lines of reductions, softmax and norms."""
+"""The registry's lines of reductions, softmax, norms and recurrent steps."""
 
 import numpy as np
 
-from microreg.kernels import batch, batch_norm, norm, reduce, softmax
+from microreg.kernels import batch, batch_norm, norm, recurrent, reduce, softmax
 
 from .entries import entry
 from .entries_elementwise import SIZES
@@ -179,3 +179,22 @@ def batches():
         ),
         3, 1000,
     )  # fmt: skip
+
+
+def cells():
+    def reals(*widths):
+        return lambda d, n: [d.real(n, width) for width in widths]
+
+    def news(*widths):
+        return lambda d, n: [d.new(n, width) for width in widths]
+
+    h = 37
+    for kernel, given, made in (
+        (recurrent.lstm_cell, reals(4 * h, h), news(h, h)),
+        (recurrent.lstm_cell_backward, reals(h, h, 4 * h, h, h), news(4 * h, h)),
+        (recurrent.gru_cell, reals(3 * h, 3 * h, h), news(h)),
+        (recurrent.gru_cell_backward, reals(h, 3 * h, 3 * h, h), news(3 * h, 3 * h, h)),
+    ):
+        yield entry(
+            kernel, lambda d, n, given=given, made=made: (*given(d, n), *made(d, n)), 3, 1000
+        )

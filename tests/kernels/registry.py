@@ -11,6 +11,7 @@ SUBJECTS = (
     entries_rows.reductions,
     entries_rows.losses,
     entries_rows.norms,
+    entries_rows.cells,
     entries_rows.batches,
     entries_products.products,
     entries_products.images,
