@@ -10,8 +10,9 @@ from ..tensor import Tensor
 from .linear import _positive
 from .module import Module, Parameter
 
-ROWS = {"axes": (2, 3), "expected": "(n, num_features) or (n, num_features, length)"}
-IMAGES = {"axes": (4,), "expected": "(n, num_features, h, w)"}
+Takes = tuple[tuple[int, ...], str]
+ROWS: Takes = (2, 3), "(n, num_features) or (n, num_features, length)"
+IMAGES: Takes = (4,), "(n, num_features, h, w)"
 
 
 class _ChannelNorm(Module):
@@ -127,7 +128,7 @@ class BatchNorm1d(_BatchNorm):
     Ioffe, Szegedy, "Batch Normalization", ICML 2015, algorithms 1 and 2.
     """
 
-    axes, expected = ROWS.values()
+    axes, expected = ROWS
 
 
 class BatchNorm2d(_BatchNorm):
@@ -138,7 +139,7 @@ class BatchNorm2d(_BatchNorm):
     x (n, num_features, h, w) -> y of the same shape.
     """
 
-    axes, expected = IMAGES.values()
+    axes, expected = IMAGES
 
 
 class GhostBatchNorm1d(_BatchNorm):
@@ -153,7 +154,7 @@ class GhostBatchNorm1d(_BatchNorm):
     Hoffer, Hubara, Soudry, "Train longer, generalize better", NeurIPS 2017, algorithm 1.
     """
 
-    axes, expected = ROWS.values()
+    axes, expected = ROWS
 
     def __init__(self, num_features, virtual_batch_size=32, **options):
         super().__init__(num_features, **options)
@@ -173,7 +174,7 @@ class GhostBatchNorm1d(_BatchNorm):
 class GhostBatchNorm2d(GhostBatchNorm1d):
     """GhostBatchNorm1d for images (n, num_features, h, w)."""
 
-    axes, expected = IMAGES.values()
+    axes, expected = IMAGES
 
 
 class BatchRenorm1d(_ChannelNorm):
@@ -192,7 +193,7 @@ class BatchRenorm1d(_ChannelNorm):
     Ioffe, "Batch Renormalization", NeurIPS 2017, algorithm 1.
     """
 
-    axes, expected = ROWS.values()
+    axes, expected = ROWS
     statistics = ("running_mean", 0), ("running_std", 1)
 
     def __init__(
@@ -219,7 +220,7 @@ class BatchRenorm1d(_ChannelNorm):
 class BatchRenorm2d(BatchRenorm1d):
     """BatchRenorm1d for images (n, num_features, h, w)."""
 
-    axes, expected = IMAGES.values()
+    axes, expected = IMAGES
 
 
 class InstanceNorm1d(_ChannelNorm):
