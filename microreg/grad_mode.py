@@ -4,7 +4,7 @@ import threading
 from contextlib import ContextDecorator
 
 _mode = threading.local()  # `enabled` is missing until it is first changed, and means True
-off = []  # a token for every context of any thread in which nothing is recorded
+off: list[None] = []  # a token for every context of any thread in which nothing is recorded
 
 
 class _grad_mode(ContextDecorator):

@@ -20,7 +20,7 @@ from .runtime.remote import home_of, homes, recorder
 
 _number = itertools.count().__next__
 _new = object.__new__
-NO_ATTRS = {}
+NO_ATTRS: dict[str, object] = {}
 
 
 class Node:
@@ -74,7 +74,7 @@ class Value:
     """What the graph knows of a tensor. `plain` is the class of results, Tensor."""
 
     __slots__ = ("__weakref__", "_node", "data", "grad", "requires_grad")
-    plain: type = None
+    plain: type
 
     @staticmethod
     def made(data, node):

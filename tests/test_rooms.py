@@ -26,7 +26,7 @@ ROOMS = [  # from the top; a room may import from its own line and from those be
     {"gradcheck"},
     {"training"},
     {"analysis", "interop"},
-    {"__init__", "__main__", "warmup"},
+    {"__init__", "__main__", "bench", "warmup"},
 ]
 COMPILERS = ("numba", "llvmlite", "numba_cuda")
 LINES = 400

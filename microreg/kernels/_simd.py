@@ -9,11 +9,14 @@ import functools
 import os
 import platform
 
+import llvmlite.binding as llvm
+
 from . import _cache
 
 # vector bytes: rows of a tile, vectors in a row. The sums, a line of b and an entry of a then
 # fill the registers: 32 of them with AVX-512 and NEON, 16 with AVX2
 TILES = {64: (14, 2), 32: (6, 2), 16: (8, 3)}
+REGISTERS = {64: "zmm", 32: "ymm"}  # vector bytes: what an x86 CPU calls such a register
 PORTABLE = (8, 16, 64)  # rows, lanes and columns of a tile for compiled plain loops
 
 
@@ -22,12 +25,24 @@ def vector_bytes():
     """Bytes in a vector register of this CPU, or None where that is unknown or not wanted."""
     if os.environ.get("MICROREG_PORTABLE", "0") != "0":
         return None
-    features = set(_cache.features().split(","))
-    if "+avx512f" in features:
-        return 64
-    if {"+avx2", "+fma"} <= features:
-        return 32
-    return 16 if platform.machine() in ("aarch64", "arm64") else None
+    if platform.machine() in ("aarch64", "arm64"):
+        return 16
+    return next((width for width, register in REGISTERS.items() if _multiplies(register)), None)
+
+
+def _multiplies(register):
+    """Whether the CPU that code is generated for has fused multiply-adds on such registers."""
+    lanes = 16 if register == "zmm" else 8
+    kind = f"<{lanes} x float>"
+    code = f"""
+        declare {kind} @llvm.fma.v{lanes}f32({kind}, {kind}, {kind})
+        define {kind} @f({kind} %a) "min-legal-vector-width"="512" {{
+          %b = call {kind} @llvm.fma.v{lanes}f32({kind} %a, {kind} %a, {kind} %a)
+          ret {kind} %b
+        }}"""
+    machine = _cache.machine()
+    assembly = machine.emit_assembly(llvm.parse_assembly(code))
+    return any("vfmadd" in line and register in line for line in assembly.splitlines())
 
 
 def tile_shape(array):

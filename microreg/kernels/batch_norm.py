@@ -32,7 +32,14 @@ def _add_spread(x, m, first, second, sums):
         for j in range(m.size):
             first[j] = 0
             second[j] = 0
-        for i in range(rows.shape[0]):
+        fours = rows.shape[0] // 4
+        for i in range(fours):
+            r = rows[4 * i : 4 * i + 4]
+            for j in range(m.size):
+                a, b, c, d = r[0, j] - m[j], r[1, j] - m[j], r[2, j] - m[j], r[3, j] - m[j]
+                first[j] += (a + b) + (c + d)
+                second[j] += (a * a + b * b) + (c * c + d * d)
+        for i in range(4 * fours, rows.shape[0]):
             row = rows[i]
             for j in range(m.size):
                 d = row[j] - m[j]
@@ -170,11 +177,20 @@ def column_sums(g, x, mean, partial, work):
         for j in range(mean.size):
             total[j] = 0
             along[j] = 0
-        for i in range(rows.shape[0]):
-            row, h = rows[i], gradients[i]
+        fours = rows.shape[0] // 4
+        for i in range(fours):
+            r, h = rows[4 * i : 4 * i + 4], gradients[4 * i : 4 * i + 4]
             for j in range(mean.size):
-                total[j] += h[j]
-                along[j] += h[j] * (row[j] - mean[j])
+                m = mean[j]
+                total[j] += (h[0, j] + h[1, j]) + (h[2, j] + h[3, j])
+                along[j] += (h[0, j] * (r[0, j] - m) + h[1, j] * (r[1, j] - m)) + (
+                    h[2, j] * (r[2, j] - m) + h[3, j] * (r[3, j] - m)
+                )
+        for i in range(4 * fours, rows.shape[0]):
+            row, one = rows[i], gradients[i]
+            for j in range(mean.size):
+                total[j] += one[j]
+                along[j] += one[j] * (row[j] - mean[j])
         for j in range(mean.size):
             sums[0, j] += float(total[j])
             sums[1, j] += float(along[j])

@@ -130,7 +130,8 @@ conv2d_input = Op("conv2d_input", _conv_input)
 
 
 def _conv_vjp(g, node):
-    x, weight, needs = *node.inputs[:2], node.needs
+    x, weight = node.inputs[:2]
+    needs = node.needs
     return (
         conv2d_input(g, weight, shape=x.shape, **node.attrs) if needs[0] else None,
         conv2d_weight(g, x, shape=weight.shape, **node.attrs) if needs[1] else None,

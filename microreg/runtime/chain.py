@@ -6,7 +6,8 @@ in a buffer of one tile. The bits stay: such a kernel gives the same for a row w
 """
 
 import math
-from types import SimpleNamespace
+from collections.abc import Mapping
+from types import MappingProxyType, SimpleNamespace
 
 import numpy as np
 
@@ -129,7 +130,8 @@ def _joined(group, inner):
 class Chain:
     """The kernels of a chain as one, see `kernels/chain.py`; its arrays are those of them all."""
 
-    split, formula, fuses, by_rows, stops = "rows", None, {}, False, False
+    split, formula, by_rows, stops = "rows", None, False, False
+    fuses: Mapping[object, object] = MappingProxyType({})
 
     def __init__(self, group, outer, inner):
         self.name = " + ".join(step.kernel.name for step in group)

@@ -27,7 +27,7 @@ LATE = 50  # cores given away in one job that make it a slow one
 REST = 200  # jobs that one thread does alone after a slow one
 
 _probe = np.zeros(3)  # kernels read arrays where NumPy keeps them, see `kernels/_entries.py`
-_words = np.frombuffer((ctypes.c_char * 24).from_address(id(_probe) + HEAD), np.int64)
+_words = np.frombuffer(ctypes.string_at(id(_probe) + HEAD, 24), np.int64)
 if _words[0] != _probe.ctypes.data or ctypes.c_int64.from_address(int(_words[2])).value != 3:
     raise ImportError("microreg: this NumPy does not keep an array's address where it should be")
 

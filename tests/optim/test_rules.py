@@ -199,6 +199,7 @@ def test_a_gradient_that_is_not_finite_shows(rule, grad):
 
 
 P = Parameter(np.ones(3))
+MOMENTUM = {"params": [P], "momentum": 0.9}
 
 
 @pytest.mark.parametrize(
@@ -215,8 +216,8 @@ P = Parameter(np.ones(3))
         (lambda: optim.SGD([P], momentum=1.0), ValueError, "momentum=1.0.*less than 1"),
         (lambda: optim.SGD([P], momentum=0.9, dampening=1.5), ValueError, "dampening=1.5"),
         (lambda: optim.SGD([P], nesterov=True), ValueError, "expected momentum > 0"),
-        (lambda: optim.SGD([P], momentum=0.9, dampening=0.1, nesterov=True), ValueError, "dampening = 0"),
-        (lambda: optim.SGD([{"params": [P], "momentum": 0.9}]), ValueError, "momentum must be given"),
+        (lambda: optim.SGD([P], 0.1, 0.9, 0.1, nesterov=True), ValueError, "dampening = 0"),
+        (lambda: optim.SGD([MOMENTUM]), ValueError, "momentum must be given"),
         (lambda: optim.SGD([]), ValueError, "got an empty list"),
         (lambda: optim.SGD([P, P]), ValueError, "appears more than once"),
         (lambda: optim.SGD([{"params": [P], "lr": -1.0}]), ValueError, "lr=-1.0"),
