@@ -101,7 +101,7 @@ def adamw_l1(p, g, m, v, step, lr, beta1, beta2, eps, weight_decay, l1):
     rule, planned = RULES["adam"], plan(L1(l1))
     kernel = update_kernel("adam", planned.prox, len(planned.params), False)
     options = np.array([lr, weight_decay, 0.0, 1.0, beta1, beta2, eps])
-    hyper, params = np.empty(rule.hyper, p.dtype), np.array([0.0, *planned.params], p.dtype)
+    hyper, params = np.empty(rule.hyper, p.dtype), np.array(planned.numbers(), p.dtype)
     launch(rule.tick, options, np.array([step - 1]), hyper)
     launch(kernel, g, hyper, params, p, m, v, p)
 

@@ -11,9 +11,15 @@ from . import kernels as kernel_room
 from . import penalties
 from .kernels import lift, update
 from .kernels._jit import FLOATS, KERNELS, Kernel
+from .kernels.update_rows import update_rows
 from .penalties.combine import plan
 
 PENALTIES = (None, penalties.L1(0.1), penalties.L2(0.1), penalties.ElasticNet(0.1))
+OF_ROWS = (
+    penalties.GroupLasso(0.1),
+    penalties.MaxNorm(1.0),
+    [penalties.L1(0.1), penalties.MaxNorm(1.0)],
+)
 
 
 @functools.cache
@@ -32,8 +38,10 @@ def everything():
                 lift.numbers(kernel.formula, flipped, "" if kind == "T" else f":{kind}")
     for rule in update.RULES:
         for planned in map(plan, PENALTIES):
-            for keep in (False, True):
-                update.update_kernel(rule, planned.prox, len(planned.params), keep)
+            update.update_kernel(rule, planned.prox, len(planned.params), False)
+        for planned in map(plan, OF_ROWS):
+            line, room, wide, _ = planned.joint.rows((1, 1))
+            update_rows(rule, planned.prox, len(planned.params), line, room, wide)
     return sorted({k for k in KERNELS if isinstance(k, Kernel)}, key=lambda k: (k.name, k.key))
 
 

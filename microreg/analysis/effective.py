@@ -98,7 +98,7 @@ def _curvature(p, free):
     total = np.zeros((len(at), len(at)))
     for penalty in shrinking(p):
         if isinstance(penalty, WeightDecay):
-            total[np.diag_indices(len(at))] += penalty.lam
+            total[np.diag_indices(len(at))] += penalty.number("lam")
         elif isinstance(penalty, SeparablePenalty):
             step = STEP * np.maximum(np.abs(w), STEP)
             slope = (penalty.grad(w + step) - penalty.grad(w - step)) / (2 * step)

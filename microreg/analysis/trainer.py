@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..grad_mode import enable_grad
+from ..penalties.group import GroupLasso
 from ..penalties.separable import WeightDecay
 from ..tensor import Tensor, grad
 from ..training import evaluate, fit
@@ -145,5 +146,5 @@ def units(w, parts):
 
 def norms_of(w, parts):
     """The norms of a parameter's groups; None if no penalty that varies has groups."""
-    grouped = [part for part in parts if hasattr(part, "norms") and hasattr(part, "lam")]
+    grouped = [part for part in parts if isinstance(part, GroupLasso)]
     return grouped[0].norms(w) if grouped else None

@@ -82,7 +82,8 @@ def kernel(signature, split=None, block=BLOCK, grain=GRAIN, **options):
         with a method `link(dtype)`.
     scratch : function, optional
         From the arguments to how many numbers of scratch memory each thread needs. The first array
-        of the signature is scratch[threads,words] then, and who runs the kernel provides it.
+        of the signature is scratch[threads,words] then, of the element type unless it names
+        another, and who runs the kernel provides it.
     stops : bool
         Whether it may end a program's run: by writing something other than 0 into its last array.
     far : int, optional
@@ -162,6 +163,11 @@ class Kernel:
     def dtype(self, arrays):
         """The element type for these arrays; a kernel without floats is compiled under float64."""
         return FLOATS[1] if self.typed is None else arrays[self.typed].dtype
+
+    def scratch_dtype(self, dtype):
+        """The type of scratch memory's numbers where the element type is `dtype`."""
+        named = self.signature.arrays[0].dtype
+        return dtype if named == ELEMENT else np.dtype(named)
 
     def entry(self, dtype):
         """The address of the machine code for element type `dtype`; compiled at the first call."""

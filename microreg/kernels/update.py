@@ -11,8 +11,10 @@ Proximal Gradient Methods for Structured Neural Networks", NeurIPS 2021).
 
 A rule's `tick` counts the step and makes `hyper` of the optimizer's options. Both begin with
 [lr, decay, coupled, sign]: decay is decoupled (AdamW), coupled adds coupled * w to the gradient (L2
-in PyTorch's sense), sign is -1 to maximise. `params` is the decay that a penalty adds, then the
-parameters of the prox. With `keep` the steps are written for a group prox that follows; without it
+in PyTorch's sense), sign is -1 to maximise. `params` is [decay that a penalty adds, longest step,
+the parameters of the prox]: an adaptive rule shortens a step of its own to `longest`, beyond which
+the prox of a penalty that is not convex has several values. With `keep` the steps are written for a
+prox of many weights that follows (`update_kernel`, or in the same launch `update_rows`); without it
 `steps` is not touched.
 """
 
@@ -33,6 +35,12 @@ def no_prox(v, step):
 
 
 @scalar
+def shorter(step, longest):
+    """The shorter of two steps; NaN stays NaN."""
+    return longest if step > longest else step
+
+
+@scalar
 def _begin(options, count, hyper):
     count[0] += 1
     for i in range(COMMON):
@@ -45,8 +53,16 @@ def tick_sgd(options, count, hyper):
     _begin(options, count, hyper)
 
 
+@kernel("hyper[h] params[k] w[n] -> base[n]", split="n")
+def shrink(hyper, params, w, base):
+    """base = (1 - lr * decay) * w: where a step begins."""
+    factor = type(hyper[0])(1) - hyper[0] * (hyper[1] + params[0])
+    for i in range(w.size):
+        base[i] = factor * w[i]
+
+
 def _sgd(prox, count, keep):
-    wide = count + 1
+    wide = count + 2
 
     def sgd(grad, hyper, params, w, steps):
         lr, decay, coupled, sign = values(hyper, 4)
@@ -54,7 +70,7 @@ def _sgd(prox, count, keep):
         shrink = type(lr)(1) - lr * (decay + q[0])
         for i in range(w.size):
             g = sign * grad[i] + coupled * w[i]
-            w[i] = prox(shrink * w[i] - lr * g, lr, *q[1:])
+            w[i] = prox(shrink * w[i] - lr * g, lr, *q[2:])
             if keep:
                 steps[i] = lr
 
@@ -88,7 +104,7 @@ def _momentum(prox, count, keep):
     1 - momentum times what it should.
     """
 
-    wide = count + 1
+    wide = count + 2
 
     def momentum(grad, hyper, params, w, buffer, steps):
         lr, decay, coupled, sign, fade, take, ahead, along, gain = values(hyper, 9)
@@ -99,7 +115,7 @@ def _momentum(prox, count, keep):
             g = sign * grad[i] + coupled * w[i]
             b = fade * buffer[i] + take * g
             buffer[i] = b
-            w[i] = prox(shrink * w[i] - lr * (ahead * g + along * b), s, *q[1:])
+            w[i] = prox(shrink * w[i] - lr * (ahead * g + along * b), s, *q[2:])
             if keep:
                 steps[i] = s
 
@@ -125,7 +141,7 @@ def tick_adam(options, count, hyper):
 def _adam(prox, count, keep):
     """m, v: running means of g and g^2, corrected by 1 / (1 - beta1^t), 1 / sqrt(1 - beta2^t)."""
 
-    wide = count + 1
+    wide = count + 2
 
     def adam(grad, hyper, params, w, m, v, steps):
         lr, decay, coupled, sign, take1, beta2, take2, eps, correction1, correction2 = values(
@@ -139,8 +155,8 @@ def _adam(prox, count, keep):
             square = beta2 * v[i] + take2 * g * g
             m[i] = mean
             v[i] = square
-            s = lr / (math.sqrt(square) * correction2 + eps)
-            w[i] = prox(shrink * w[i] - s * (mean * correction1), s, *q[1:])
+            s = shorter(lr / (math.sqrt(square) * correction2 + eps), q[1])
+            w[i] = prox(shrink * w[i] - s * (mean * correction1), s, *q[2:])
             if keep:
                 steps[i] = s
 
@@ -150,7 +166,7 @@ def _adam(prox, count, keep):
 def _amsgrad(prox, count, keep):
     """Adam with the largest v so far in the place of v."""
 
-    wide = count + 1
+    wide = count + 2
 
     def amsgrad(grad, hyper, params, w, m, v, largest, steps):
         lr, decay, coupled, sign, take1, beta2, take2, eps, correction1, correction2 = values(
@@ -166,8 +182,8 @@ def _amsgrad(prox, count, keep):
             m[i] = mean
             v[i] = square
             largest[i] = top
-            s = lr / (math.sqrt(top) * correction2 + eps)
-            w[i] = prox(shrink * w[i] - s * (mean * correction1), s, *q[1:])
+            s = shorter(lr / (math.sqrt(top) * correction2 + eps), q[1])
+            w[i] = prox(shrink * w[i] - s * (mean * correction1), s, *q[2:])
             if keep:
                 steps[i] = s
 
@@ -195,22 +211,23 @@ def _rmsprop(prox, count, keep):
     A steady g / (sqrt(square) + eps) makes a buffer of gain times that.
     """
 
-    wide = count + 1
+    wide = count + 2
 
     def rmsprop(grad, hyper, params, w, square, buffer, steps):
         lr, decay, coupled, sign, alpha, take, eps, momentum, gain = values(hyper, 9)
         q = values(params, wide)
         one = type(lr)(1)
         shrink = one - lr * (decay + q[0])
+        longest = q[1] / (lr * gain)
         for i in range(w.size):
             g = sign * grad[i] + coupled * w[i]
             average = alpha * square[i] + take * g * g
             square[i] = average
-            scale = one / (math.sqrt(average) + eps)
+            scale = shorter(one / (math.sqrt(average) + eps), longest)
             b = momentum * buffer[i] + g * scale
             buffer[i] = b
             s = lr * gain * scale
-            w[i] = prox(shrink * w[i] - lr * b, s, *q[1:])
+            w[i] = prox(shrink * w[i] - lr * b, s, *q[2:])
             if keep:
                 steps[i] = s
 
@@ -220,24 +237,25 @@ def _rmsprop(prox, count, keep):
 def _centered(prox, count, keep):
     """RMSprop with the running variance of g, square - mean^2, in the place of its square."""
 
-    wide = count + 1
+    wide = count + 2
 
     def centered(grad, hyper, params, w, square, mean, buffer, steps):
         lr, decay, coupled, sign, alpha, take, eps, momentum, gain = values(hyper, 9)
         q = values(params, wide)
         one = type(lr)(1)
         shrink = one - lr * (decay + q[0])
+        longest = q[1] / (lr * gain)
         for i in range(w.size):
             g = sign * grad[i] + coupled * w[i]
             average = alpha * square[i] + take * g * g
             centre = mean[i] + take * (g - mean[i])
             square[i] = average
             mean[i] = centre
-            scale = one / (math.sqrt(average - centre * centre) + eps)
+            scale = shorter(one / (math.sqrt(average - centre * centre) + eps), longest)
             b = momentum * buffer[i] + g * scale
             buffer[i] = b
             s = lr * gain * scale
-            w[i] = prox(shrink * w[i] - lr * b, s, *q[1:])
+            w[i] = prox(shrink * w[i] - lr * b, s, *q[2:])
             if keep:
                 steps[i] = s
 
@@ -255,7 +273,7 @@ def tick_adagrad(options, count, hyper):
 def _adagrad(prox, count, keep):
     """total <- total + g^2; s = lr / (sqrt(total) + eps)."""
 
-    wide = count + 1
+    wide = count + 2
 
     def adagrad(grad, hyper, params, w, total, steps):
         lr, decay, coupled, sign, eps = values(hyper, 5)
@@ -264,8 +282,8 @@ def _adagrad(prox, count, keep):
         for i in range(w.size):
             g = sign * grad[i] + coupled * w[i]
             total[i] += g * g
-            s = lr / (math.sqrt(total[i]) + eps)
-            w[i] = prox(shrink * w[i] - s * g, s, *q[1:])
+            s = shorter(lr / (math.sqrt(total[i]) + eps), q[1])
+            w[i] = prox(shrink * w[i] - s * g, s, *q[2:])
             if keep:
                 steps[i] = s
 

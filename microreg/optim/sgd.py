@@ -50,3 +50,9 @@ class SGD(Optimizer):
         if self.rule == "sgd":
             return ()
         return group["momentum"], group["dampening"], float(group["nesterov"])
+
+    def fixed_step(self, group):
+        """lr times what momentum makes of a steady gradient in the end."""
+        lr, momentum, dampening = group["lr"], group["momentum"], group["dampening"]
+        gain = (1.0 - dampening) / (1.0 - momentum) if momentum else 1.0
+        return lr * max(1.0, 1.0 + momentum * gain if group["nesterov"] else gain)

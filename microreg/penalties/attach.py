@@ -2,8 +2,10 @@
 
 import fnmatch
 
+from ..errors import GraphError
 from ..ops._op import Op
-from .base import Penalty
+from ..runtime.remote import recorder
+from .base import Penalty, numbers
 from .combine import as_list, plan
 from .separable import WeightDecay
 
@@ -35,8 +37,8 @@ def attach(model, rules):
         chosen = _match(named, rules)
     for name, penalty in chosen.items():
         planned = plan(penalty)
-        if planned.group is not None:
-            planned.group.members(named[name].shape)
+        if planned.joint is not None:
+            planned.joint.check_shape(named[name].shape)
     for name, penalty in chosen.items():
         named[name].penalty = penalty
     return model
@@ -67,22 +69,59 @@ def table(model):
         parts = as_list(parameter.penalty) or [None]
         for part in parts:
             kind = "-" if part is None else type(part).__name__
-            strength = "" if part is None or part.strength is None else f"{part.strength:g}"
+            strength = "" if part is None else _shown(part.strength)
             rows.append((name, kind, strength, str(tuple(parameter.shape))))
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
     lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows]
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _penalty_vjp(g, node):
-    return g * node.attrs["penalty"].grad(node.inputs[0])
+def _shown(strength):
+    """A strength in a table."""
+    if strength is None:
+        return ""
+    return f"{strength:g}" if isinstance(strength, (int, float)) else str(strength)
 
 
+def set_epoch(model, epoch):
+    """Tell the schedules of all attached penalties where they stand; `fit` does it by itself."""
+    for schedule in schedules(model):
+        schedule.epoch = float(epoch)
+
+
+def schedules(model):
+    """The schedules of a model's penalties, each once."""
+    found = {id(schedule): schedule for part in _attached(model) for schedule in part.schedules()}
+    return list(found.values())
+
+
+def _attached(model):
+    """Every penalty of a model."""
+    return [part for parameter in model.parameters() for part in as_list(parameter.penalty)]
+
+
+def _no_second(g, node):
+    raise GraphError(
+        f"{node.attrs['penalty']}: a penalty in the loss has no second derivative; attach it and "
+        "leave it to the optimizer's prox"
+    )
+
+
+_slope = Op("penalty_slope", lambda w, *, penalty: penalty.grad(w), (_no_second,))
 _value = Op(
     "penalty",
-    lambda w, *, penalty: w.dtype.type(penalty.value(w)),
-    (_penalty_vjp,),
+    lambda w, *, penalty: penalty.measure(numbers(w), w.dtype),
+    (lambda g, node: g * _slope(node.inputs[0], penalty=node.attrs["penalty"]),),
 )
+
+
+def measured(tensor, penalty):
+    """A penalty of a tensor, differentiable; a recorded step with it holds while it stays."""
+    recording = recorder()
+    if recording is not None:
+        now = penalty.params()
+        recording.conditions.append(lambda: penalty.params() == now)
+    return _value(tensor, penalty=penalty)
 
 
 def value(model):
@@ -91,10 +130,13 @@ def value(model):
     Its gradient at a kink is the subgradient of least magnitude: with it in the loss no weight
     becomes exactly zero. An optimizer applies the same penalties by their prox; use one of the two.
     """
+    recording, held = recorder(), [(p, p.penalty) for p in model.parameters()]
+    if recording is not None:
+        recording.conditions.append(lambda: all(p.penalty is penalty for p, penalty in held))
     terms = [
-        _value(parameter, penalty=part)
-        for parameter in model.parameters()
-        for part in as_list(parameter.penalty)
+        measured(parameter, part)
+        for parameter, penalty in held
+        for part in as_list(penalty)
         if not isinstance(part, WeightDecay)
     ]
     return sum(terms[1:], terms[0]) if terms else 0.0

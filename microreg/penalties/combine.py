@@ -1,22 +1,33 @@
 """Several penalties on one parameter, brought to the form that an update can apply exactly.
 
-    w <- group_prox( prox( (1 - lr * decay) * w - s * direction ) )
+    w <- joint_prox( prox( (1 - lr * decay) * w - s * direction ) )
 
-decay is the sum of WeightDecay; prox is one scalar formula; group_prox one group penalty. Exact,
-in any diagonal metric, are these sums: any number of L1, L2, ElasticNet and NonNegative, with or
-without one group penalty, whose prox then acts on the result (the group prox only rescales within
-groups, and a quadratic is taken into the metric). Anything else has no known prox and is refused.
+decay is the sum of WeightDecay; prox is one scalar formula; joint_prox that of one penalty which
+looks at many entries at once. Exact, in any diagonal metric, are these sums:
+
+    L1, L2, ElasticNet, NonNegative, Box      any number of them
+    the same without Box, with GroupLasso     whose prox acts on the result: it only rescales, or
+    or a ball                                 shrinks towards zero
+    L1, L2, ElasticNet with TotalVariation    the fused lasso
+    L2 with anything                          a quadratic is taken into the metric
+
+and SparseGroupLasso, which is L1 and GroupLasso. Anything else has no known prox and is refused.
 """
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
+from ..kernels import lift
 from ..kernels._jit import scalar
 from ..kernels.update import no_prox
-from .base import Penalty, SeparablePenalty
-from .group import _GroupPenalty
-from .separable import L1, L2, ElasticNet, NonNegative, WeightDecay, soft_threshold
+from ..runtime import launch
+from .base import Penalty, SeparablePenalty, numbers, steps_like, to_zero
+from .joint import JointPenalty
+from .separable import L1, L2, Box, ElasticNet, NonNegative, WeightDecay, soft_threshold
 
 
 class Plan(NamedTuple):
@@ -24,35 +35,63 @@ class Plan(NamedTuple):
 
     decay: float
     prox: object  # prox_1d's scalar formula
-    params: tuple[float, ...]
-    group: object  # a group penalty or None
-    quadratic: float  # strength of a quadratic that the group prox takes into its metric
+    params: tuple[float, ...] = ()
+    joint: object = None  # a JointPenalty
+    quadratic: float = 0.0  # strengths of what the joint prox takes along
+    l1: float = 0.0
+    bound: float = math.inf  # steps are shorter: from there on the prox has several values
+
+    def numbers(self):
+        """What an update reads: decay, the longest step of an adaptive rule, the prox's own."""
+        return self.decay, self.bound / 2, *self.params
+
+    def joint_numbers(self):
+        return self.joint.joint(self.quadratic, self.l1)
 
 
 @scalar
-def _shrink_prox(v, step, l1, quadratic, lower):
-    """The prox of l1 * |w| + quadratic * w^2 with w >= lower (0 or -inf)."""
+def _shrink_prox(v, step, l1, quadratic, lower, upper):
+    """The prox of l1 * |w| + quadratic * w^2 with lower <= w <= upper."""
     w = soft_threshold(v, step * l1) / (type(v)(1) + step * (quadratic + quadratic))
-    return lower if w < lower else w
+    if w < lower:
+        return lower
+    return upper if w > upper else w
 
 
-@dataclass(frozen=True)
-class _Shrink:
-    """A sum of L1, L2, ElasticNet and NonNegative in one formula."""
+@functools.cache
+def _with_quadratic(prox):
+    """The prox of f(w) + quadratic * w^2 from that of f: v and step are divided by
+    1 + 2 * step * quadratic."""
+
+    @scalar
+    def with_quadratic(v, step, quadratic, *params):
+        c = type(v)(1) / (type(v)(1) + step * (quadratic + quadratic))
+        return prox(v * c, step * c, *params)
+
+    return with_quadratic
+
+
+@dataclass
+class _Sum:
+    """l1 * |w| + quadratic * w^2 with lower <= w <= upper: L1, L2, ElasticNet, NonNegative, Box."""
 
     l1: float = 0.0
     quadratic: float = 0.0
     lower: float = -math.inf
+    upper: float = math.inf
 
-    def plus(self, penalty):
+    def add(self, penalty):
         if isinstance(penalty, L1):
-            return _Shrink(self.l1 + penalty.lam, self.quadratic, self.lower)
-        if isinstance(penalty, L2):
-            return _Shrink(self.l1, self.quadratic + penalty.lam, self.lower)
-        if isinstance(penalty, ElasticNet):
-            l1 = penalty.lam * penalty.l1_ratio
-            return _Shrink(self.l1 + l1, self.quadratic + (penalty.lam - l1) / 2, self.lower)
-        return _Shrink(self.l1, self.quadratic, 0.0)
+            self.l1 += penalty.number("lam")
+        elif isinstance(penalty, L2):
+            self.quadratic += penalty.number("lam")
+        elif isinstance(penalty, ElasticNet):
+            lam, l1_ratio = penalty.params()
+            self.l1 += lam * l1_ratio
+            self.quadratic += lam * (1.0 - l1_ratio) / 2.0
+        else:
+            lower, upper = (0.0, math.inf) if isinstance(penalty, NonNegative) else penalty.params()
+            self.lower, self.upper = max(self.lower, lower), min(self.upper, upper)
 
 
 def as_list(penalty):
@@ -62,8 +101,15 @@ def as_list(penalty):
     return list(penalty) if isinstance(penalty, (list, tuple)) else [penalty]
 
 
+def parts_of(penalty):
+    """The same with sums as their parts."""
+    return [part for one in as_list(penalty) for part in getattr(one, "parts", [one])]
+
+
 def plan(penalty):
     """The Plan for what is attached to a parameter.
+
+    Which formulas it names depends on the kinds of penalties alone, not on their strengths.
 
     Raises
     ------
@@ -72,35 +118,93 @@ def plan(penalty):
     ValueError
         If the prox of the sum is not known.
     """
-    parts = as_list(penalty)
+    parts = parts_of(penalty)
     for part in parts:
         if not isinstance(part, Penalty):
             raise TypeError(f"penalty: expected a penalty, got {type(part).__name__}")
-    decay = sum(p.lam for p in parts if isinstance(p, WeightDecay))
-    groups = [p for p in parts if isinstance(p, _GroupPenalty)]
-    separable = [p for p in parts if isinstance(p, SeparablePenalty)]
-    plain = [p for p in separable if isinstance(p, (L1, L2, ElasticNet, NonNegative))]
-    others = [p for p in parts if not isinstance(p, (WeightDecay, _GroupPenalty, SeparablePenalty))]
-    own = [p for p in separable if p not in plain]
-    if others or len(groups) > 1 or (own and len(separable) + len(groups) > 1):
-        names = " + ".join(type(p).__name__ for p in parts)
-        raise ValueError(
-            f"penalty {names}: the prox of this sum is not known; combine L1, L2, ElasticNet, "
-            "NonNegative, WeightDecay and one group penalty at most, or write it as one penalty"
-        )
-    group = groups[0] if groups else None
-    if own:
-        return Plan(decay, own[0].prox_1d, own[0].params(), group, 0.0)
-    if len(separable) == 1 and group is None:
-        return Plan(decay, separable[0].prox_1d, separable[0].params(), None, 0.0)
-    total = _Shrink()
-    for p in separable:
-        total = total.plus(p)
-    if group is None:
-        if not separable:
-            return Plan(decay, no_prox, (), None, 0.0)
-        return Plan(decay, _shrink_prox, (total.l1, total.quadratic, total.lower), None, 0.0)
-    # the group prox applies the quadratic itself, on what the rest leaves
-    if total.l1 == 0.0 and total.lower == -math.inf:
-        return Plan(decay, no_prox, (), group, total.quadratic)
-    return Plan(decay, _shrink_prox, (total.l1, 0.0, total.lower), group, total.quadratic)
+    decay = sum(p.number("lam") for p in parts if isinstance(p, WeightDecay))
+    parts = [p for p in parts if not isinstance(p, WeightDecay)]
+    plain = [p for p in parts if isinstance(p, (L1, L2, ElasticNet, NonNegative, Box))]
+    kinds = {type(p) for p in plain}
+    others = [p for p in parts if type(p) not in kinds]
+    total = _Sum()
+    for part in plain:
+        total.add(part)
+    if total.lower > total.upper:
+        raise ValueError(f"penalty {_names(penalty)}: no weight satisfies all of these constraints")
+    if not others:
+        if len(plain) == 1:
+            return Plan(decay, plain[0].prox_1d, plain[0].params())
+        numbers = total.l1, total.quadratic, total.lower, total.upper
+        return Plan(decay, _shrink_prox, numbers) if plain else Plan(decay, no_prox)
+    other = others[0]
+    if len(others) == 1 and isinstance(other, SeparablePenalty) and kinds <= {L2}:
+        if not plain:
+            return Plan(decay, other.prox_1d, other.params(), bound=other.bound)
+        bound = _stretched(other.bound, total.quadratic)
+        params = total.quadratic, *other.params()
+        return Plan(decay, _with_quadratic(other.prox_1d), params, bound=bound)
+    if len(others) == 1 and isinstance(other, JointPenalty):
+        bound = _stretched(other.bound, total.quadratic)
+        if kinds <= {L2} or (other.takes_l1 and kinds <= {L1, L2, ElasticNet}):
+            return Plan(decay, no_prox, (), other, total.quadratic, total.l1, bound)
+        if other.cone and kinds <= {L1, L2, ElasticNet, NonNegative}:
+            params = total.l1, 0.0, total.lower, total.upper  # the quadratic waits for `other`
+            return Plan(decay, _shrink_prox, params, other, total.quadratic, 0.0, bound)
+    raise ValueError(
+        f"penalty {_names(penalty)}: the prox of this sum is not known; combine L1, L2, "
+        "ElasticNet, NonNegative, Box and WeightDecay, or those without Box and one group penalty "
+        "at most, or L1 and TotalVariation, or L2 and anything, or write it as one penalty"
+    )
+
+
+def _stretched(bound, quadratic):
+    """The step at which step / (1 + 2 * step * quadratic) reaches `bound`."""
+    left = 1.0 - 2.0 * quadratic * bound if quadratic else 1.0
+    return bound / left if left > 0.0 else math.inf
+
+
+def _names(penalty):
+    return " + ".join(type(p).__name__ for p in as_list(penalty))
+
+
+def prox(penalty, v, step):
+    """The prox of a penalty or of a list of them; WeightDecay has none and is left out."""
+    v, planned = numbers(v), plan(penalty)
+    steps = steps_like(_names(penalty), step, v, planned.bound)
+    if planned.joint is not None:
+        planned.joint.check_steps(steps)
+    out = np.empty_like(v)
+    params = np.array(planned.params or (0.0,), v.dtype)
+    kernel = lift.step_kernel(planned.prox, len(planned.params))
+    launch(kernel, v.reshape(-1), steps.reshape(-1), params, out.reshape(-1))
+    if planned.joint is None:
+        return out
+    return planned.joint.project(out, steps, planned.quadratic, planned.l1)
+
+
+def residual(penalty, w, grad):
+    """(distance, slack) of -grad from, or within, the subdifferential of a penalty or a sum of
+    them: see `Penalty.residual`."""
+    w, grad = numbers(w), numbers(grad)
+    low = high = grad.astype(np.float64)
+    other = _NOTHING
+    for part in parts_of(penalty):
+        if isinstance(part, SeparablePenalty):
+            below, above = part.slopes(w)
+            low, high = low + below, high + above
+        elif isinstance(part, WeightDecay):
+            low, high = (x + part.number("lam") * w for x in (low, high))
+        else:
+            other = part
+    return other.residual(w, low, high)
+
+
+class _Nothing(Penalty):
+    """No penalty."""
+
+    def residual(self, w, low, high):
+        return to_zero(low, high)
+
+
+_NOTHING = _Nothing()

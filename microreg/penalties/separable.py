@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..kernels._jit import scalar
-from .base import Penalty, SeparablePenalty, check_numbers, numbers, steps_like
+from .base import Penalty, SeparablePenalty, numbers, to_zero, within
 
 
 @scalar
@@ -52,12 +52,10 @@ class L1(SeparablePenalty):
     """
 
     lam: float
+    limits = within(lam=(0, math.inf))
     value_1d = staticmethod(_l1_value)
     grad_1d = staticmethod(_l1_grad)
     prox_1d = staticmethod(_l1_prox)
-
-    def __post_init__(self):
-        check_numbers(self, lam=(0, math.inf))
 
 
 @scalar
@@ -83,12 +81,10 @@ class L2(SeparablePenalty):
     """
 
     lam: float
+    limits = within(lam=(0, math.inf))
     value_1d = staticmethod(_l2_value)
     grad_1d = staticmethod(_l2_grad)
     prox_1d = staticmethod(_l2_prox)
-
-    def __post_init__(self):
-        check_numbers(self, lam=(0, math.inf))
 
 
 @scalar
@@ -122,12 +118,20 @@ class ElasticNet(SeparablePenalty):
 
     lam: float
     l1_ratio: float = 0.5
+    limits = within(lam=(0, math.inf), l1_ratio=(0, 1))
     value_1d = staticmethod(_elastic_value)
     grad_1d = staticmethod(_elastic_grad)
     prox_1d = staticmethod(_elastic_prox)
 
-    def __post_init__(self):
-        check_numbers(self, lam=(0, math.inf), l1_ratio=(0, 1))
+
+class Constraint(SeparablePenalty):
+    """A set: value is 0 inside and inf outside, and there is no gradient."""
+
+    def grad(self, w):
+        return Penalty.grad(self, w)
+
+    def lam_max(self, grad):
+        return Penalty.lam_max(self, grad)
 
 
 @scalar
@@ -141,7 +145,7 @@ def _nonnegative_prox(v, step):
 
 
 @dataclass(frozen=True)
-class NonNegative(SeparablePenalty):
+class NonNegative(Constraint):
     """The constraint w_i >= 0. value is 0 or inf; prox: max(v, 0)."""
 
     value_1d = staticmethod(_nonnegative_value)
@@ -151,17 +155,53 @@ class NonNegative(SeparablePenalty):
     def strength(self):
         return None
 
-    def grad(self, w):
-        return Penalty.grad(self, w)
+    def slopes(self, w):
+        """The normal cone: {0} where w > 0, (-inf, 0] at 0, nothing below."""
+        return normal_cone(w, 0.0, np.inf)
 
-    def lam_max(self, grad):
-        return Penalty.lam_max(self, grad)
 
-    def subdiff_distance(self, w, grad):
-        """The normal cone: {0} where w > 0, (-inf, 0] at 0, nothing (distance inf) below."""
-        w, grad = numbers(w), numbers(grad)
-        at_zero = np.maximum(-grad, 0)
-        return np.where(w > 0, np.abs(grad), np.where(w == 0, at_zero, np.inf))
+def normal_cone(w, lower, upper):
+    """The normal cone of lower <= w <= upper as an interval for each entry, empty outside."""
+    inside = (lower <= w) & (w <= upper)
+    below = np.where(inside, np.where(w == lower, -np.inf, 0.0), np.inf)
+    above = np.where(inside, np.where(w == upper, np.inf, 0.0), -np.inf)
+    return below, above
+
+
+@scalar
+def _box_value(w, lower, upper):
+    return type(w)(0) if lower <= w and w <= upper else type(w)(np.inf)
+
+
+@scalar
+def _box_prox(v, step, lower, upper):
+    if v < lower:
+        return lower
+    return upper if v > upper else v
+
+
+@dataclass(frozen=True)
+class Box(Constraint):
+    """The constraint lower <= w_i <= upper; either may be infinite. prox: clip(v, lower, upper)."""
+
+    lower: float
+    upper: float
+    value_1d = staticmethod(_box_value)
+    prox_1d = staticmethod(_box_prox)
+
+    def __post_init__(self):
+        if not float(self.lower) <= float(self.upper):
+            raise ValueError(
+                f"Box(lower={self.lower}, upper={self.upper}): expected lower <= upper"
+            )
+
+    @property
+    def strength(self):
+        return f"{self.lower} to {self.upper}"
+
+    def slopes(self, w):
+        """The normal cone: up to 0 at the lower end, from 0 on at the upper one."""
+        return normal_cone(w, *map(w.dtype.type, self.params()))
 
 
 @dataclass(frozen=True)
@@ -177,9 +217,7 @@ class WeightDecay(Penalty):
     """
 
     lam: float
-
-    def __post_init__(self):
-        check_numbers(self, lam=(0, math.inf))
+    limits = within(lam=(0, math.inf))
 
     def value(self, w):
         return 0.0
@@ -190,9 +228,9 @@ class WeightDecay(Penalty):
     def prox(self, v, step):
         """The shrinkage itself: v * (1 - step * lam)."""
         v = numbers(v)
-        return v * (1 - steps_like(step, v) * v.dtype.type(self.lam))
+        return v * (1 - self.steps(step, v) * v.dtype.type(self.number("lam")))
 
-    def subdiff_distance(self, w, grad):
+    def residual(self, w, low, high):
         """A fixed point of a decayed SGD step has -grad = lam * w."""
-        w = numbers(w)
-        return np.abs(numbers(grad) + w.dtype.type(self.lam) * w)
+        pull = w.dtype.type(self.number("lam")) * w
+        return to_zero(low + pull, high + pull)

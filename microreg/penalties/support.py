@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..kernels import group as kernels
-from .base import numbers
-from .group import _GroupPenalty
+from ..kernels import lines
+from .base import numbers, to_zero
+from .joint import LinePenalty
 
 
 @dataclass(frozen=True, eq=False)
-class Support(_GroupPenalty):
+class Support(LinePenalty):
     """The constraint w_i = 0 where `mask` is False; the rest is free.
 
     prox: v where mask is True, 0 elsewhere. It keeps the zeros that a penalty or pruning found
@@ -26,7 +26,8 @@ class Support(_GroupPenalty):
     """
 
     mask: np.ndarray
-    kernel = kernels.group_lasso  # of strength 1, with weights 0 or infinite
+    cone = True
+    prox_line = staticmethod(lines.shrink_norm)  # of strength 1, with weights 0 or infinite
 
     def __post_init__(self):
         mask = np.asarray(self.mask)
@@ -42,13 +43,19 @@ class Support(_GroupPenalty):
     def strength(self):
         return 1.0
 
+    def params(self):
+        return (1.0,)
+
     def weights(self, sizes):
         return np.where(np.unique(self.mask), 0.0, np.inf)
 
     def value(self, w):
-        return float(np.inf) if numbers(w)[~self.mask].any() else 0.0
+        w = numbers(w)
+        self.check_shape(w.shape)
+        return float(np.inf) if w[~self.mask.reshape(w.shape)].any() else 0.0
 
-    def subdiff_distance(self, w, grad):
+    def residual(self, w, low, high):
         """The normal cone: {0} where free, everything at a zero that stays."""
-        w, grad = numbers(w), numbers(grad)
-        return np.where(self.mask, np.abs(grad), np.where(w == 0, 0.0, np.inf))
+        distance, slack = to_zero(low, high)
+        held = np.where(w == 0, 0.0, np.inf)
+        return np.where(self.mask, distance, held), np.where(self.mask, slack, 0.0)

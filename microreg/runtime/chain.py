@@ -171,6 +171,9 @@ class Chain:
         """Words of memory that each thread needs."""
         return self._words
 
+    def scratch_dtype(self, dtype):
+        return dtype
+
     def dtype(self, args):
         return FLOATS[1]
 

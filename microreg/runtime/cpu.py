@@ -70,15 +70,15 @@ def launch(kernel, *args):
 
 
 def pack(kernel, args):
-    """A row of a table: this kernel on these arguments."""
+    """A row of a table: this kernel on these arguments, scratch memory first if it needs any."""
     count = kernel.n_arrays
-    entry = kernel.entry(kernel.dtype(args))
+    entry = kernel.entry(kernel.dtype(args[kernel.scratch is not None :]))
     return kernel.pack(entry, 0, *map(address, args[:count]), *args[count:], *kernel.measure(args))
 
 
 def scratch(kernel, letter, args):
     """Scratch memory (threads, words) for a launch; each Python thread has its own."""
-    words = kernel.scratch(args)
+    words, letter = kernel.scratch(args), kernel.scratch_dtype(np.dtype(letter)).char
     held = getattr(_team.scratch, letter, None)
     if held is None or held.shape[1] < words:
         held = np.empty((_team.threads, words), letter)

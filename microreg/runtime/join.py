@@ -54,7 +54,7 @@ def still_equal(slots):
 def _is_update(step, plan, taken):
     """Whether a step updates one parameter from a gradient that is all of its owner's memory."""
     slot = step.note
-    if not hasattr(slot, "home") or slot.plan.group is not None or step.kernel.split != "n":
+    if not hasattr(slot, "home") or slot.plan.joint is not None or step.kernel.split != "n":
         return False
     g = step.args[0]
     return (

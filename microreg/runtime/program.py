@@ -32,7 +32,7 @@ class Program:
         self.stop = cpu.NEVER  # where a kernel that `stops` writes to end a run
         self._held = {}  # arrays bound since: they must outlive the next run
         self._scratch = [
-            (i, kernel.scratch(args), kernel.dtype(args))
+            (i, kernel.scratch(args), kernel.scratch_dtype(kernel.dtype(args)))
             for i, (kernel, args, _) in enumerate(self.launches)
             if kernel.scratch is not None
         ]

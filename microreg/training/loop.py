@@ -91,6 +91,7 @@ def fit(
     try:
         with tqdm(total=epochs, unit="epoch", disable=None if progress else True) as bar:
             for run.epoch in range(epochs):
+                penalties.set_epoch(model, run.epoch)
                 row = _epoch(run, train, held, shuffle, bar)
                 run.history.add(**row)
                 bar.set_postfix_str(_summary(row), refresh=False)

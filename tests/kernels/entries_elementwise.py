@@ -1,9 +1,8 @@
-"""The registry's lines of elementwise kernels, of penalties and of optimizers."""
+"""The registry's lines of elementwise kernels."""
 
 import numpy as np
 
-from microreg.kernels import group, lift, move, random, update
-from microreg.penalties import L1
+from microreg.kernels import lift, move, random
 
 from .entries import Draw, entry
 from .test_elementwise import BINARY, MAPS, POSITIVE, TESTS, TRIPLES, formula, kind
@@ -103,59 +102,3 @@ def drawn():
     for a in (0.3, 2.5):
         yield entry(random.beta, lambda d, n, a=a: (state(), d.new(1), a), 1, 1, f"a={a}")
     yield entry(random.shuffle, lambda d, n: (state(), d.new(n, dtype=np.int64)), 70, 1000)
-
-
-def penalized():
-    l1 = L1(0.3)
-    yield entry(
-        lift.map_kernel(l1.grad_1d, 1), lambda d, n: (d.real(n), d.numbers(0.3), d.new(n)), *SIZES
-    )
-    yield entry(
-        lift.step_kernel(l1.prox_1d, 1),
-        lambda d, n: (d.real(n), d.positive(n), d.numbers(0.3), d.new(n)),
-        *SIZES,
-    )
-    total = lift.sum_kernel(l1.value_1d, 1)
-    yield entry(
-        total,
-        lambda d, n: (d.real(n), d.numbers(0.3), d.new(total.blocks({"n": n}), dtype=np.float64)),
-        *SIZES,
-    )
-    for kernel in (group.group_lasso, group.max_norm):
-        yield entry(kernel, grouped, 5, 300)
-
-
-def grouped(d, g):
-    """g groups of 1, 2, 3, 1, 2, ... members that lie anywhere."""
-    sizes = 1 + np.arange(g) % 3
-    starts, n = np.cumsum(sizes) - sizes, int(sizes.sum())
-    order = d.rng.permutation(n)
-    return d.numbers(0.4, 0.1), d.positive(n), order, starts, sizes, d.positive(g), d.real(n)
-
-
-def updates():
-    """Every rule, with and without keeping the steps; and what makes its numbers."""
-    chosen = [
-        update.update_kernel(rule, prox, count, keep)
-        for rule in update.RULES
-        for prox, count, keep in ((L1.prox_1d, 1, False), (update.no_prox, 0, True))
-    ]
-    ticks = [k for name, k in vars(update).items() if name.startswith("tick_")]
-    for kernel in [*chosen, *ticks]:
-        yield entry(kernel, lambda d, n, kernel=kernel: positives(kernel, d, n), *SIZES)
-
-
-def positives(kernel, d, n):
-    """Positive numbers for every array of a signature: n of them, 1, or 16.
-
-    A running mean is so small that a variance stays positive.
-    """
-    arrays = []
-    for spec in kernel.signature.arrays:
-        shape = [{"n": n, "1": 1}.get(dim, 16) for dim in spec.dims]
-        if spec.dtype == "int64":
-            arrays.append(d.integers(1, 5, *shape))
-        else:
-            kind = d.dtype if spec.dtype == "T" else spec.dtype
-            arrays.append(d.positive(*shape, dtype=kind) / (30 if spec.name == "mean" else 3))
-    return tuple(arrays)

@@ -1,13 +1,15 @@
 """Every kernel with a maker of arguments, for tests that hold for all of them (`entries.py`)."""
 
-from . import entries_elementwise, entries_products, entries_rows
+from . import entries_elementwise, entries_penalties, entries_products, entries_rows
 
 SUBJECTS = (
     entries_elementwise.lifted,
     entries_elementwise.moved,
     entries_elementwise.drawn,
-    entries_elementwise.penalized,
-    entries_elementwise.updates,
+    entries_penalties.separable,
+    entries_penalties.grouped,
+    entries_penalties.matrices,
+    entries_penalties.updates,
     entries_rows.reductions,
     entries_rows.losses,
     entries_rows.norms,

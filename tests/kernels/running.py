@@ -69,7 +69,7 @@ def last_thread_first(kernel, args, threads):
     args = copied(args)
     given, dtype = args, kernel.dtype(args)
     if kernel.scratch is not None:
-        given = (garbage((threads, kernel.scratch(args)), dtype), *args)
+        given = (garbage((threads, kernel.scratch(args)), kernel.scratch_dtype(dtype)), *args)
     row = cpu.pack(kernel, given)[8 * HEAD :]
     part = _PART(kernel.entry(dtype))
     for tid in reversed(range(threads)):
@@ -84,7 +84,7 @@ def interpreted(kernel, args):
     args = given = copied(args)
     dtype = kernel.dtype(args)
     if kernel.scratch is not None:
-        given = (np.zeros((1, kernel.scratch(args)), dtype), *args)
+        given = (np.zeros((1, kernel.scratch(args)), kernel.scratch_dtype(dtype)), *args)
     with np.errstate(all="ignore"):
         kernel(*(dtype.type(x) if isinstance(x, float) else x for x in given))
     return args

@@ -16,6 +16,7 @@ from microreg.penalties import (
     NonNegative,
     Penalty,
     WeightDecay,
+    combine,
     plan,
 )
 
@@ -173,18 +174,6 @@ def total(parts, w):
     return sum(part.value(w) for part in parts)
 
 
-def planned_prox(penalty, v, step):
-    """What the update does with a plan: the scalar prox, then the group's in its metric."""
-    chosen = plan(penalty)
-    params = [np.float64(p) for p in chosen.params]
-    flat = [chosen.prox(a, s, *params) for a, s in zip(v.ravel(), step.ravel(), strict=True)]
-    w = np.array(flat).reshape(v.shape)
-    if chosen.group is not None:
-        group = chosen.group
-        group.kernel(*group.arguments(w, step, chosen.quadratic), w.reshape(-1))
-    return w
-
-
 KNOWN = [
     [L1(0.3), L2(0.7)],
     [L1(0.3), L1(0.2), ElasticNet(0.4, 0.3)],
@@ -210,7 +199,7 @@ def test_a_known_sum_is_minimised_exactly(parts, metric, rng):
         step = np.full(v.shape, 0.7)
         if metric != "equal steps":
             step = 0.7 * np.exp(rng.uniform(-1.5, 1.5, v.shape))
-        w = planned_prox(parts, v, step)
+        w = combine.prox(parts, v, step)
 
         def objective(u, v=v, step=step):
             return (np.square(u - v) / (2 * step)).sum() + total(parts, u)
@@ -229,8 +218,8 @@ def test_a_known_sum_is_minimised_exactly(parts, metric, rng):
 @pytest.mark.parametrize("parts", KNOWN, ids=lambda p: "+".join(type(x).__name__ for x in p))
 def test_the_order_of_a_sum_does_not_matter_and_decay_goes_with_everything(parts, rng):
     v, step = rng.normal(size=(3, 4)), np.full((3, 4), 0.4)
-    want = planned_prox(parts, v, step)
-    np.testing.assert_array_equal(planned_prox([*parts[::-1], WeightDecay(0.3)], v, step), want)
+    want = combine.prox(parts, v, step)
+    np.testing.assert_array_equal(combine.prox([*parts[::-1], WeightDecay(0.3)], v, step), want)
     assert plan([WeightDecay(0.2), *parts, WeightDecay(0.3)]).decay == pytest.approx(0.5)
 
 
