@@ -4,6 +4,7 @@
 """
 
 from .activation import gelu, log_softmax, relu, sigmoid, softmax, softplus, tanh
+from .attention import scaled_dot_product_attention
 from .embedding import embedding
 from .loss import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 from .noise import (
@@ -45,6 +46,7 @@ __all__ = [
     "mse_loss",
     "relu",
     "rms_norm",
+    "scaled_dot_product_attention",
     "sigmoid",
     "softmax",
     "softplus",

@@ -62,16 +62,20 @@ def _pack(count, depth, source, at, step, across, lanes, target, target_at, targ
 
 
 @kernel(
-    "a[an] b[bn] bias[biases] -> out[outs] scratch[words]; m:int64 k:int64 n:int64 "
-    "a_row:int64 a_step:int64 b_flipped:int64 ending:int64 tid nt",
+    "a[an] b[bn] bias[biases] -> out[outs] scratch[words]; m:int64 k:int64 n:int64 a_row:int64 "
+    "a_step:int64 b_row:int64 b_flipped:int64 out_row:int64 adds:int64 ending:int64 tid nt",
     split="threads",
     needs=(_simd,),
 )
-def gemm(a, b, bias, out, scratch, m, k, n, a_row, a_step, b_flipped, ending, tid, nt):
+def gemm(
+    a, b, bias, out, scratch, m, k, n,
+    a_row, a_step, b_row, b_flipped, out_row, adds, ending, tid, nt,
+):  # fmt: skip
     """Thread tid's part of out (m, n): see above.
 
-    a(i, p) = a[i * a_row + p * a_step], where one of the steps is 1; b(p, j) = b[p * n + j], or
-    b[j * k + p] where b_flipped is 1. `ending` says what follows the sums.
+    a(i, p) = a[i * a_row + p * a_step], where one of the steps is 1; b(p, j) = b[p * b_row + j], or
+    b[j * b_row + p] where b_flipped is 1; row i of out begins at i * out_row. Where `adds` is 1 the
+    sums are added to out. `ending` says what follows them.
     """
     height, lanes, width = tile_shape(out)
     parts = max(1, -(-k // DEPTH))
@@ -102,10 +106,10 @@ def gemm(a, b, bias, out, scratch, m, k, n, a_row, a_step, b_flipped, ending, ti
                 last_ending = ending if part == parts - 1 else NO_BIAS
                 if packs_b:
                     for j in range(first, last, width):
-                        at = j * k + p if b_flipped == 1 else p * n + j
+                        at = j * b_row + p if b_flipped == 1 else p * b_row + j
                         _pack(
-                            min(width, last - j), deep, b, at, k if b_flipped == 1 else n,
-                            b_flipped, lanes, scratch, b_pack + (j - first) * depth, width,
+                            min(width, last - j), deep, b, at, b_row, b_flipped,
+                            lanes, scratch, b_pack + (j - first) * depth, width,
                         )  # fmt: skip
                 for t in range(start, min(bottom, start + chunk)):
                     i = t * m // tiles
@@ -118,21 +122,22 @@ def gemm(a, b, bias, out, scratch, m, k, n, a_row, a_step, b_flipped, ending, ti
                         )  # fmt: skip
                     for j in range(first, last, width):
                         columns = min(width, last - j)
-                        c_at = i * n + j
+                        c_at = i * out_row + j
                         if packs_a:
                             tile(
                                 rows, columns, deep, 1, scratch, a_pack, 1, a_line, 0,
                                 scratch, b_pack + (j - first) * depth, width, 0,
-                                out, c_at, n, part, bias, j, last_ending,
+                                out, c_at, out_row, part + adds, bias, j, last_ending,
                             )  # fmt: skip
                         elif packs_b:
                             tile(
                                 rows, columns, deep, 1, a, a_at, a_row, a_step, 0,
                                 scratch, b_pack + (j - first) * depth, width, 0,
-                                out, c_at, n, part, bias, j, last_ending,
+                                out, c_at, out_row, part + adds, bias, j, last_ending,
                             )  # fmt: skip
                         else:
                             tile(
                                 rows, columns, deep, 1, a, a_at, a_row, a_step, 0,
-                                b, p * n + j, n, 0, out, c_at, n, part, bias, j, last_ending,
+                                b, p * b_row + j, b_row, 0,
+                                out, c_at, out_row, part + adds, bias, j, last_ending,
                             )  # fmt: skip

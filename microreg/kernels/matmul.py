@@ -29,8 +29,8 @@ HOW = {
     "needs": (gemm,),
     "scratch": scratch_words,
 }
-# the last arguments of gemm: sizes m, k, n; steps of a along m and along k; whether b lies
-# transposed; what follows the sums
+# the last arguments of gemm: sizes m, k, n; steps of a along m and along k; the length of a row of
+# b, whether b lies transposed; the length of a row of out, whether it is added to; what follows
 
 
 @kernel("scratch[threads,words] a[m,k] b[k,n] -> out[m,n]; tid nt", **HOW)
@@ -39,7 +39,7 @@ def matmul_nn(scratch, a, b, out, tid, nt):
     m, k = a.shape
     n = b.shape[1]
     words = scratch[tid]
-    args = (a, b, words, out, words, m, k, n, k, 1, 0, NO_BIAS)
+    args = (a, b, words, out, words, m, k, n, k, 1, n, 0, n, 0, NO_BIAS)
     invoke(gemm, args, tid, nt)
 
 
@@ -49,7 +49,7 @@ def matmul_nt(scratch, a, b, out, tid, nt):
     m, k = a.shape
     n = b.shape[0]
     words = scratch[tid]
-    args = (a, b, words, out, words, m, k, n, k, 1, 1, NO_BIAS)
+    args = (a, b, words, out, words, m, k, n, k, 1, k, 1, n, 0, NO_BIAS)
     invoke(gemm, args, tid, nt)
 
 
@@ -59,7 +59,7 @@ def matmul_tn(scratch, a, b, out, tid, nt):
     k, m = a.shape
     n = b.shape[1]
     words = scratch[tid]
-    args = (a, b, words, out, words, m, k, n, 1, m, 0, NO_BIAS)
+    args = (a, b, words, out, words, m, k, n, 1, m, n, 0, n, 0, NO_BIAS)
     invoke(gemm, args, tid, nt)
 
 
@@ -72,7 +72,7 @@ def linear(scratch, x, weight, bias, out, activation, tid, nt):
     m, k = x.shape
     n = weight.shape[0]
     words = scratch[tid]
-    args = (x, weight, bias, out, words, m, k, n, k, 1, 1, activation)
+    args = (x, weight, bias, out, words, m, k, n, k, 1, k, 1, n, 0, activation)
     invoke(gemm, args, tid, nt)
 
 
@@ -92,7 +92,7 @@ def batch_matmul_nn(scratch, a, b, out, tid, nt):
     n = b.shape[2]
     words = scratch[tid]
     for s in range(tid, batch, nt):
-        args = (a[s], b[s], words, out[s], words, m, k, n, k, 1, 0, NO_BIAS)
+        args = (a[s], b[s], words, out[s], words, m, k, n, k, 1, n, 0, n, 0, NO_BIAS)
         invoke(gemm, args, 0, 1)
 
 
@@ -103,7 +103,7 @@ def batch_matmul_nt(scratch, a, b, out, tid, nt):
     n = b.shape[1]
     words = scratch[tid]
     for s in range(tid, batch, nt):
-        args = (a[s], b[s], words, out[s], words, m, k, n, k, 1, 1, NO_BIAS)
+        args = (a[s], b[s], words, out[s], words, m, k, n, k, 1, k, 1, n, 0, NO_BIAS)
         invoke(gemm, args, 0, 1)
 
 
@@ -114,5 +114,5 @@ def batch_matmul_tn(scratch, a, b, out, tid, nt):
     n = b.shape[2]
     words = scratch[tid]
     for s in range(tid, batch, nt):
-        args = (a[s], b[s], words, out[s], words, m, k, n, 1, m, 0, NO_BIAS)
+        args = (a[s], b[s], words, out[s], words, m, k, n, 1, m, n, 0, n, 0, NO_BIAS)
         invoke(gemm, args, 0, 1)

@@ -2,6 +2,7 @@
 
 from . import functional, init, utils
 from .activation import GELU, Identity, ReLU, Sigmoid, Tanh
+from .attention import MultiheadAttention, TransformerEncoder, TransformerEncoderLayer
 from .batch_norm import (
     BatchNorm1d,
     BatchNorm2d,
@@ -59,6 +60,7 @@ __all__ = [
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiheadAttention",
     "Parameter",
     "ParameterDict",
     "ParameterList",
@@ -67,6 +69,8 @@ __all__ = [
     "Sequential",
     "Sigmoid",
     "Tanh",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "functional",
     "init",
     "utils",

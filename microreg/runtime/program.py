@@ -8,7 +8,7 @@ from ..kernels._jit import Kernel
 from ..kernels.interpreter import HEAD, STOPS
 from . import cpu
 
-WIDTH = 26  # words in a row: entry, flags, then up to 24 arguments
+WIDTH = 32  # words in a row: entry, flags, then up to 30 arguments
 
 
 class Launch(NamedTuple):

@@ -2,9 +2,11 @@
 
 import numpy as np
 
-from microreg.kernels import conv, matmul
+from microreg.kernels import attention, conv, matmul
 from microreg.kernels._gemm import BIAS, BIAS_RELU, NO_BIAS
+from microreg.ops.attention import Layout
 from microreg.ops.conv import output_size
+from microreg.runtime import launch
 
 from .entries import entry
 
@@ -96,3 +98,43 @@ def pools():
 
     yield entry(conv.max_pool2d, pool, 2, 9)
     yield entry(conv.max_pool2d_backward, backward, 2, 9)
+
+
+def attentions():
+    """Queries of several blocks; keys that do not count by every way there is; dropout."""
+    heads, queries, keys, depth, width = 2, 70, 9, 5, 3
+
+    def given(d, n, causal, masked):
+        shapes = (queries, depth), (keys, depth), (keys, width), (queries, width)
+        q, k, v, g = (d.real(n, heads, *shape) for shape in shapes)
+        layout = Layout(q, k, v, causal)
+        allowed = d.integers(0, 2, n * keys * masked, dtype=np.uint8)
+        bias = d.real(n, heads, queries, keys)
+        keep = d.integers(0, 2, bias.size * masked, dtype=np.uint8)
+        some = [layout.place(name, x) for name, x in (("Q", q), ("K", k), ("V", v))]
+        added = layout.place("BIAS", bias) if masked else bias[:0, 0, 0, 0]
+        return layout, g, (*some, allowed, added, keep, layout.words)
+
+    def forward(d, n, *how):
+        layout, g, some = given(d, n, *how)
+        out = layout.place("OUT", d.new(*g.shape))
+        return *some, out, d.new(n * heads, queries), 0.7, 1.25
+
+    def backward(d, n, *how):
+        layout, g, some = given(d, n, *how)
+        out, lse = layout.place("OUT", d.new(*g.shape)), d.new(n * heads, queries)
+        launch(attention.attention, *some, out, lse, 0.7, 1.25)
+        shapes = {"DQ": (queries, depth), "DK": (keys, depth), "DV": (keys, width)}
+        made = [layout.place(name, d.new(n, heads, *shape)) for name, shape in shapes.items()]
+        return layout.place("G", g), *some, lse, *made, 0.7, 1.25
+
+    for how in [(False, False), (True, False), (False, True)]:
+        for kernel, make in (
+            (attention.attention, forward),
+            (attention.attention_backward, backward),
+        ):
+            yield entry(
+                kernel,
+                lambda d, n, how=how, make=make: make(d, n, *how),
+                1, 9, f"causal {how[0]} masked {how[1]}",
+            )  # fmt: skip

@@ -17,5 +17,6 @@ SUBJECTS = (
     entries_rows.batches,
     entries_products.products,
     entries_products.images,
+    entries_products.attentions,
 )
 ENTRIES = [line for subject in SUBJECTS for line in subject()]
