@@ -93,7 +93,7 @@ class CompiledStep:
                 self._eager = True
                 return None, ()
             made.compare(variants)
-            variants[:] = [v for v in variants if v.may_hold()] + [made]
+            variants[:] = [v for v in variants if v.may_hold() and not v.replaced_by(made)] + [made]
         self.last = made
         return made, arrays
 
@@ -199,7 +199,9 @@ class Recorded:
     def __init__(self, function, args, options, twice):
         made = _Recording(function, args, options)
         if twice:
-            made.recorder.compare(_Recording(function, args, options).recorder)
+            again = _Recording(function, args, options).recorder
+            made.recorder.compare(again)
+            again.forget()
         self._grads_known = False
         self._leaves = made.leaves
         self._guards = list(made.recorder.tensors.values())
@@ -305,6 +307,10 @@ class Recorded:
             if fresh and all(before is None for _, before in other._leaves):
                 # recorded twice, with and without gradients there: the step forgets them first
                 self._grads_known = other._grads_known = True
+
+    def replaced_by(self, other):
+        """Whether another recording, made where this one may hold, does for all gradients."""
+        return self._grads_known and other._grads_known
 
     def run(self, arrays):
         """Run the table on new inputs; what the function returned, with new numbers."""

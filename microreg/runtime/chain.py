@@ -15,7 +15,7 @@ from ..kernels._jit import FLOATS
 from ..kernels._spec import ArraySpec
 from ..kernels.chain import ARRAY, BUFFER, CONSTANT, run_tiles
 from . import cpu
-from .plan import LINE, Ref, Room
+from .plan import LINE, Ref, lay_out
 
 TILE = 4096  # bytes of the largest array in a tile: measured, of 4 to 64 KiB the fastest
 LEAST = 1 << 19  # bytes of an array below which it is near enough anyway
@@ -196,19 +196,18 @@ class Chain:
 def _buffers(group, inner, tile, rows):
     """Where in a thread's memory a tile of each inner result lies, in bytes; the words they take.
 
-    A kernel never writes where it reads: a result's place is taken before those of its inputs are
-    given back.
+    A kernel never writes where it reads.
     """
-    uses = [{a.memory.owner for a in _arrays(s) if isinstance(a.memory, Ref)} for s in group]
-    nbytes = {a.memory.owner: a.memory.nbytes for s in group for a in _arrays(s) if a.cut
-              and isinstance(a.memory, Ref)}  # fmt: skip
-    room, starts = Room(0), {}
-    for i, used in enumerate(uses):
-        for owner in sorted((used & inner) - starts.keys()):
-            starts[owner] = room.take(_tile_bytes(nbytes[owner], tile, rows))
-        for owner in (used & inner) - set().union(*uses[i + 1 :]):
-            room.give(starts[owner], _tile_bytes(nbytes[owner], tile, rows))
-    return starts, room.size // 8
+    lives, sizes = {}, {}
+    for i, step in enumerate(group):
+        for a in _arrays(step):
+            if isinstance(a.memory, Ref) and a.memory.owner in inner:
+                owner = a.memory.owner
+                lives[owner] = lives.get(owner, (i, i))[0], i
+                if a.cut:
+                    sizes[owner] = _tile_bytes(a.memory.nbytes, tile, rows)
+    starts, end = lay_out(lives, sizes)
+    return starts, end // 8
 
 
 def _tile_bytes(nbytes, tile, rows):

@@ -148,26 +148,28 @@ class Plan:
                 if isinstance(a, Ref):
                     last[a.owner] = i
         last.update(dict.fromkeys(keep, math.inf))
-        starts = dict(fixed)
-        fixed = {*fixed, *outside}
-        room = Room(max((s + _up(self.sizes[o]) for o, s in starts.items()), default=0))
+        lives, passed = {}, {}  # passed: whose memory an owner takes over
+        settled = {*fixed, *outside}
         for i, step in enumerate(self.steps):
             for a in step.args:
-                if isinstance(a, Ref) and a.owner not in starts and a.owner not in outside:
-                    over = self._over(step, a, i, last, starts, fixed)
-                    if over is not None:
-                        starts[a.owner] = starts[over]
-                        last[over] = -1  # its place has passed on
-                    else:
-                        starts[a.owner] = room.take(_up(self.sizes[a.owner]))
-            for owner in {a.owner for a in step.args if isinstance(a, Ref)}:
-                if last[owner] == i and owner not in fixed:
-                    room.give(starts[owner], _up(self.sizes[owner]))
-        for owner in keep - starts.keys() - set(outside):  # of ops that were fused into others
-            starts[owner] = room.take(_up(self.sizes[owner]))
-        return starts, room.size
+                if not isinstance(a, Ref) or a.owner in settled or a.owner in passed:
+                    continue
+                over = self._over(step, a, i, last, settled)
+                heir = a.owner if over is None else passed[over]
+                passed[a.owner] = heir
+                begun, _ = lives.get(heir, (i, i))
+                lives[heir] = min(begun, i), last[a.owner]
+                if over is not None:
+                    last[over] = -1
+        # kept, though no step names them: owners that were fused into others
+        lives |= dict.fromkeys(keep - settled - passed.keys(), (0, math.inf))
+        sizes = {owner: _up(self.sizes[owner]) for owner in lives}
+        base = max((s + _up(self.sizes[o]) for o, s in fixed.items()), default=0)
+        places, end = lay_out(lives, sizes, base)
+        starts = {owner: places[passed.get(owner, owner)] for owner in {*lives, *passed}}
+        return {**fixed, **starts}, end
 
-    def _over(self, step, result, i, last, starts, fixed):
+    def _over(self, step, result, i, last, settled):
         """An input of an elementwise step whose memory its result may take."""
         if step.kernel.formula is None or result not in step.refs(True):
             return None
@@ -175,7 +177,7 @@ class Plan:
             if (
                 isinstance(a, Ref)
                 and last[a.owner] == i
-                and a.owner not in fixed
+                and a.owner not in settled
                 and a.nbytes == result.nbytes == self.sizes[a.owner] == self.sizes[result.owner]
                 and sum(isinstance(b, Ref) and b.owner == a.owner for b in step.args) == 1
             ):
@@ -183,38 +185,23 @@ class Plan:
         return None
 
 
-class Room:
-    """A stretch of memory that grows; what was given back is taken again, best fit first."""
+def lay_out(lives, sizes, base=0):
+    """Where each stretch of memory begins, from `base` on, and where the last ends.
 
-    def __init__(self, size):
-        self.size, self.free = size, []  # free: (start, size), in order of start
-
-    def take(self, size):
-        fits = [(n, start) for start, n in self.free if n >= size]
-        if fits:
-            n, start = min(fits)
-            self.free.remove((start, n))
-            if n > size:
-                self.free.append((start + size, n - size))
-                self.free.sort()
-            return start
-        if self.free and sum(self.free[-1]) == self.size:  # the last hole can grow
-            start, _ = self.free.pop()
-        else:
-            start = self.size
-        self.size = start + size
-        return start
-
-    def give(self, start, size):
-        self.free.append((start, size))
-        self.free.sort()
-        merged = []
-        for a, n in self.free:
-            if merged and sum(merged[-1]) == a:
-                merged[-1] = (merged[-1][0], merged[-1][1] + n)
-            else:
-                merged.append((a, n))
-        self.free = merged
+    lives has the first and the last moment of each. The largest is placed first, each in the lowest
+    gap among those that it meets: seldom more than what lives at the busiest moment.
+    """
+    starts = {}
+    for name in sorted(lives, key=sizes.get, reverse=True):
+        first, last = lives[name]
+        met = [o for o in starts if lives[o][0] <= last and first <= lives[o][1]]
+        at = base
+        for start, end in sorted((starts[o], starts[o] + sizes[o]) for o in met):
+            if start - at >= sizes[name]:
+                break
+            at = max(at, end)
+        starts[name] = at
+    return starts, max((at + sizes[o] for o, at in starts.items()), default=base)
 
 
 def _up(nbytes):

@@ -7,7 +7,7 @@ import microreg as mr
 from microreg import nn, optim
 from microreg.kernels.interpreter import FREE
 from microreg.runtime import cpu
-from microreg.runtime.plan import LINE, Room
+from microreg.runtime.plan import LINE, lay_out
 
 from .steps import MODELS, Trained
 
@@ -165,20 +165,19 @@ def test_results_begin_at_cache_lines_and_share_memory():
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_room_gives_places_that_do_not_overlap(seed):
+def test_places_of_what_lives_at_once_do_not_overlap(seed):
     rng = np.random.default_rng(seed)
-    room, held = Room(int(rng.integers(0, 3)) * LINE), {}
-    first = room.size
-    for _ in range(200):
-        if held and rng.random() < 0.5:
-            start = list(held)[rng.integers(len(held))]
-            room.give(start, held.pop(start))
-        else:
-            size = LINE * int(rng.integers(1, 9))
-            start = room.take(size)
-            assert first <= start and start + size <= room.size
-            assert all(start + size <= s or s + n <= start for s, n in held.items())
-            held[start] = size
-    for start, size in held.items():
-        room.give(start, size)
-    assert room.free == ([(first, room.size - first)] if room.size > first else [])
+    begins = rng.integers(0, 30, 40)
+    lives = {i: (b, b + rng.integers(0, 12)) for i, b in enumerate(begins)}
+    sizes = {i: LINE * int(rng.integers(1, 9)) for i in lives}
+    base = LINE * int(rng.integers(0, 3))
+    starts, end = lay_out(lives, sizes, base)
+    busiest = max(
+        sum(sizes[i] for i, (first, last) in lives.items() if first <= t <= last) for t in range(45)
+    )
+    assert starts.keys() == lives.keys() and base + busiest <= end <= base + 1.3 * busiest
+    for i in lives:
+        assert base <= starts[i] and starts[i] + sizes[i] <= end
+        for j in range(i):
+            if lives[i][0] <= lives[j][1] and lives[j][0] <= lives[i][1]:
+                assert starts[i] + sizes[i] <= starts[j] or starts[j] + sizes[j] <= starts[i]
