@@ -24,7 +24,8 @@ class Peer:
     def __init__(self, spec, workload, threads):
         script, _, name = spec.rpartition(":")
         path = HERE / script if (HERE / script).exists() else Path(script)
-        self.name = f"{path.stem.removeprefix('peer_')} {name}"
+        library = path.stem.removeprefix("peer_")
+        self.name = name if name.startswith(library) else f"{library} {name}"
         command = [workload, "--peer", name, "--threads", str(threads), "--serve"]
         limits = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
         self.process = subprocess.Popen(
@@ -116,7 +117,7 @@ def _draw(found, peers, threads):
     axes.margins(y=0.15)
     axes.set_xticks(range(len(found)), list(found))
     axes.set_ylabel("their time / ours")
-    axes.set_title(f"a training step, {threads} thread(s)")
+    axes.set_title(f"a training step on {threads} thread" + "s" * (threads > 1))
     axes.legend(frameon=False, fontsize=8)
     FIGURE.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(FIGURE, dpi=150)
