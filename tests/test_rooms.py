@@ -25,7 +25,8 @@ ROOMS = [  # from the top; a room may import from its own line and from those be
     {"optim"},
     {"gradcheck"},
     {"training"},
-    {"analysis", "interop"},
+    {"analysis"},
+    {"onnx", "sklearn"},
     {"__init__", "__main__", "bench", "warmup"},
 ]
 COMPILERS = ("numba", "llvmlite", "numba_cuda")
