@@ -7,14 +7,16 @@ moves and widens while the layers below it learn: the covariate shift.
     python demos/batch_norm.py [--mnist FOLDER] [--epochs 200] [--lr 0.1]
 
 The digits are scikit-learn's 1,797; with --mnist the 60,000 of MNIST, from the four files
-train-images-idx3-ubyte.gz and so on (50 epochs are the paper's 50,000 steps). Writes batch_norm.png
-to demos/output.
+train-images-idx3-ubyte.gz and so on (50 epochs are the paper's 50,000 steps).
+
+Writes batch_norm.png to demos/output. Claims, asserted for the small digits: with batch norm 90 %
+of the test digits are right after a twentieth of the epochs that it takes without, more are right
+in the end, and what the last layer is given moves a third as far an epoch, or less.
 
 Ioffe, Szegedy, "Batch Normalization", ICML 2015, section 4.1.
 """
 
 import argparse
-import gzip
 from pathlib import Path
 
 import numpy as np
@@ -24,31 +26,20 @@ import microreg as mr
 from microreg import nn, optim
 from microreg.analysis.figures import TRAIN, VALIDATION, page
 from microreg.analysis.report import draw_unit
+from microreg.training import mnist
 
 OUTPUT = Path(__file__).parent / "output"
 UNITS, BATCH, START = 100, 60, 0.1
 
 
-def small_digits():
-    """scikit-learn's digits, 1,200 for training."""
+def digits(folder):
+    """Rows of pixels: MNIST's, or scikit-learn's, of which 1,200 are for training."""
+    if folder:
+        return tuple((X.reshape(len(X), -1), y) for X, y in mnist(folder))
     X, y = load_digits(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(X))
     X, y = (X[order] / 16).astype(np.float32), y[order]
     return (X[:1200], y[:1200]), (X[1200:], y[1200:])
-
-
-def mnist(folder):
-    """The four files of MNIST."""
-
-    def read(kind, header):
-        packed = (Path(folder) / f"{kind}-ubyte.gz").read_bytes()
-        return np.frombuffer(gzip.decompress(packed), np.uint8, offset=header)
-
-    def pair(part):
-        images = read(f"{part}-images-idx3", 16).reshape(-1, 784)
-        return (images / 255).astype(np.float32), read(f"{part}-labels-idx1", 8).astype(np.int64)
-
-    return pair("train"), pair("t10k")
 
 
 def network(inputs, normalized):
@@ -97,24 +88,30 @@ def main():
     parser.add_argument("--lr", type=float, default=0.1)
     options = parser.parse_args()
     OUTPUT.mkdir(exist_ok=True)
-    data = mnist(options.mnist) if options.mnist else small_digits()
+    data = digits(options.mnist)
     histories = {
         name: train(data, normalized, options.lr, options.epochs)
         for name, normalized in (("batch norm", True), ("none", False))
     }
+    accuracy = {name: 100 * np.array(h["val_accuracy"]) for name, h in histories.items()}
+    reached = {
+        k: int(np.argmax(v >= 90)) + 1 if v.max() >= 90 else np.inf for k, v in accuracy.items()
+    }
     print(f"\n{'':12} {'first epoch %':>14} {'last epoch %':>13} {'epochs to 90 %':>15}")
-    for name, history in histories.items():
-        accuracy = 100 * np.array(history["val_accuracy"])
-        reached = np.flatnonzero(accuracy >= 90)
-        said = f"{reached[0] + 1}" if len(reached) else "-"
-        print(f"{name:12} {accuracy[0]:14.1f} {accuracy[-1]:13.1f} {said:>15}")
+    for name, values in accuracy.items():
+        print(f"{name:12} {values[0]:14.1f} {values[-1]:13.1f} {reached[name]:15}")
     print("\nwhat the units of each layer are given, from the first epoch on")
+    moves = {}
     for name, history in histories.items():
         for layer in history.watch.activations:
-            moved, grown = history.watch.shift(layer)
-            said = f"move {moved:.3f} spreads an epoch, spread {grown:.1f} times"
+            moves[name], grown = history.watch.shift(layer)
+            said = f"move {moves[name]:.3f} spreads an epoch, spread {grown:.1f} times"
             print(f"{name:12} {history.watch.said(layer):12} {said}")
     draw(histories)
+    if not options.mnist:
+        assert reached["batch norm"] < reached["none"] / 20, reached
+        assert accuracy["batch norm"][-1] > accuracy["none"][-1]
+        assert moves["batch norm"] < moves["none"] / 3, moves
     print(f"\nfigure: {OUTPUT / 'batch_norm.png'}")
 
 

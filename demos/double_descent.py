@@ -6,7 +6,9 @@ falls again. With L2 or dropout, chosen once for all widths, it does not rise.
 
     python demos/double_descent.py [--seeds 2]
 
-Writes double_descent.png to demos/output.
+Writes double_descent.png to demos/output. Claims, asserted: without regularization some width
+between 27 and 80 makes a point more mistakes than some narrower one, and three more than 300 units;
+with L2 or dropout no width makes two more than any narrower one.
 
 Belkin et al., "Reconciling Modern Machine-Learning Practice and the Classical Bias-Variance
 Trade-Off", PNAS 116 (2019). Nakkiran et al., "Optimal Regularization Can Mitigate Double Descent",
@@ -58,7 +60,7 @@ def errors(data, test, width, penalty, dropout, seed):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--seeds", type=int, default=1)
     seeds = parser.parse_args().seeds
     OUTPUT.mkdir(exist_ok=True)
     data, test = rows()
@@ -84,6 +86,10 @@ def main():
         axis.set(xscale="log", xlabel="hidden units a layer", ylabel="% wrong; dashed: training")
         axis.set_xticks(WIDTHS[::2], WIDTHS[::2])
         axis.legend()
+    rise = {w: (e[1] - np.minimum.accumulate(e[1])).max() for w, e in mean.items()}
+    print("largest rise of the test error with width: ", rise)
+    assert rise["none"] > 1 and mean["none"][1, 4:8].max() > mean["none"][1, -1] + 3, mean
+    assert rise["L2(3e-3)"] < 2 and rise["dropout(0.2)"] < 2, rise
     print(f"\nfigure: {OUTPUT / 'double_descent.png'}")
 
 

@@ -127,21 +127,21 @@ class Path:
                 support.step(self.lambdas, alive.sum(axis=1), where="mid", label=label)
             support.set_title("not zero")
             support.set_yscale("symlog", linthresh=1)
+            support.yaxis.set_major_formatter("{x:g}")
             support.legend()
             scores.plot(self.lambdas, self.loss, color=TRAIN, label="training")
             scores.set_title("loss")
             if self.val_loss is not None:
-                scores.errorbar(
-                    self.lambdas, self.val_loss, self.val_error,
-                    color=VALIDATION, elinewidth=0.7, label="validation",
-                )  # fmt: skip
-            scores.legend()
+                low, high = self.val_loss - self.val_error, self.val_loss + self.val_error
+                scores.plot(self.lambdas, self.val_loss, color=VALIDATION, label="validation")
+                scores.fill_between(self.lambdas, low, high, color=VALIDATION, alpha=0.2, lw=0)
             for axis in axes[0]:
                 axis.set_xscale("log")
                 axis.set_xlabel("strength")
-                for i, style in ((self.best, ":"), (self.one_se, "--")):
+                for i, style, label in ((self.best, ":", "best"), (self.one_se, "--", "1-SE")):
                     if i is not None:
-                        axis.axvline(self.lambdas[i], color=MARK, lw=0.8, ls=style)
+                        axis.axvline(self.lambdas[i], color=MARK, lw=0.8, ls=style, label=label)
+            scores.legend()
         return figure
 
     def _draw_weights(self, axis, name):

@@ -2,7 +2,19 @@
 
 from .callbacks import Callback, EarlyStopping
 from .history import History
+from .idx import mnist, read_idx
 from .loop import evaluate, fit, predict, zeros
 from .mnist1d import mnist1d
 
-__all__ = ["Callback", "EarlyStopping", "History", "evaluate", "fit", "mnist1d", "predict", "zeros"]
+__all__ = [
+    "Callback",
+    "EarlyStopping",
+    "History",
+    "evaluate",
+    "fit",
+    "mnist",
+    "mnist1d",
+    "predict",
+    "read_idx",
+    "zeros",
+]
