@@ -39,3 +39,10 @@ def page(path=None, rows=1, columns=1, size=None, title=None, **options):
         if path is not None:
             figure.savefig(path)
             plt.close(figure)
+
+
+def close(figure):
+    """Forget a figure that was drawn."""
+    import matplotlib.pyplot as plt
+
+    plt.close(figure)

@@ -1,25 +1,30 @@
 """What a training run came to, in words and in a figure."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from .. import functional as F
 from ..penalties.combine import as_list
+from . import html
 from .compact import smaller
 from .effective import effective_parameters
-from .figures import MARK, TRAIN, VALIDATION, page
+from .figures import MARK, TRAIN, VALIDATION, close, page
 
+GIVEN = "what activations are given, since the first epoch:"
 NOTICEABLE = 0.02  # a validation loss this much above the best, relatively, has risen
 
 
-def report(history, data=None, *, loss=F.cross_entropy):
+def report(history, path=None, *, data=None, loss=F.cross_entropy):
     """What a training run came to: the gap, the best epoch, what the weights look like now.
 
     Parameters
     ----------
     history : History
         What `fit` returned. Its model is looked at as it is now.
+    path : str or Path, optional
+        Write it as one self-contained page: "report.html".
     data : (X, y), optional
         The rows it was trained on, for the effective parameters.
     loss : callable, default cross_entropy
@@ -27,8 +32,8 @@ def report(history, data=None, *, loss=F.cross_entropy):
 
     Returns
     -------
-    Report: print it; `figure(path)` draws it. With a `Watch` among the callbacks of `fit` it tells
-    what norms and activations did over the epochs.
+    Report: print it; `figure(path)` draws it, `save(path)` writes the page. With a `Watch` among
+    the callbacks of `fit` it tells what norms and activations did over the epochs.
     """
     if not len(history):
         raise ValueError("report: expected a history of one epoch at least, got none")
@@ -41,7 +46,10 @@ def report(history, data=None, *, loss=F.cross_entropy):
         if p.ndim >= 2
     ]
     effective = None if data is None else effective_parameters(history.model, data, loss)
-    return Report(history, compaction.parameters[0], used, effective, layers)
+    made = Report(history, compaction.parameters[0], used, effective, layers)
+    if path is not None:
+        made.save(path)
+    return made
 
 
 class Layer:
@@ -70,7 +78,7 @@ class Layer:
 
 @dataclass
 class Report:
-    """Print it; `figure(path)` draws it."""
+    """Print it; `figure(path)` draws it; `save(path)` writes one HTML page."""
 
     history: object
     parameters: int  # of the model
@@ -79,8 +87,13 @@ class Report:
     layers: list[Layer] = field(repr=False)
 
     def __str__(self):
+        activations = self._activations()
+        lead = [f"\n{GIVEN}"] * bool(activations)
+        return "\n".join([*self._words(), "", *_aligned(self._rows()), *lead, *activations])
+
+    def _words(self):
         parts = [*self._loss(), *self._gap(), self._penalty(), self._used()]
-        return "\n".join([*filter(None, parts), "", *self._table(), *self._activations()])
+        return [part for part in parts if part]
 
     def _loss(self):
         history, last = self.history, len(self.history) - 1
@@ -117,24 +130,43 @@ class Report:
         said = f"parameters: {self.used:,} of {self.parameters:,} in use"
         return said if self.effective is None else f"{said}, {self.effective:.1f} effective"
 
-    def _table(self):
-        rows = [("weight", "shape", "penalty", "zeros %", "norm", "in use")]
-        rows += [layer.row for layer in self.layers]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        for row in rows:
-            cells = [
-                cell.rjust(w) if i in (3, 4) else cell.ljust(w)
-                for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-            ]
-            yield "  ".join(cells).rstrip()
+    def _rows(self):
+        head = ("weight", "shape", "penalty", "zeros %", "norm", "in use")
+        return [head, *(layer.row for layer in self.layers)]
 
     def _activations(self):
-        watch = self.history.watch
-        for i, name in enumerate(watch.activations if watch else ()):
+        watch, said = self.history.watch, []
+        for name in watch.activations if watch else ():
             moved, grown = watch.shift(name)
-            lead = "" if i else "\nwhat activations are given, since the first epoch:\n"
-            said = f"move by {moved:.2g} spreads an epoch, spread {grown:.2g} times"
-            yield f"{lead}{watch.said(name)}: medians {said}"
+            said.append(
+                f"{watch.said(name)}: medians move by {moved:.2g} spreads an epoch, "
+                f"spread {grown:.2g} times"
+            )
+        return said
+
+    def save(self, path):
+        """Write it as one HTML page that needs no other file."""
+        if Path(path).suffix not in (".html", ".htm"):
+            raise ValueError(f"report: expected a path that ends in .html, got {str(path)!r}")
+        history, figure = self.history, self.figure()
+        drawn = html.svg(figure, "losses, zeros, norms and activations over the epochs")
+        close(figure)
+        epochs = [("epoch", *history.columns)]
+        for i in range(len(history)):
+            epochs.append((str(i), *(f"{v[i]:.5g}" for v in history.columns.values())))
+        activations = self._activations()
+        html.write(
+            path,
+            f"{type(history.model).__name__}: {self._used()}",
+            html.lines(self._words()),
+            drawn,
+            html.heading("Weights"),
+            html.table(self._rows()),
+            *([html.heading(GIVEN.rstrip(":")), html.lines(activations)] if activations else []),
+            html.heading("Model"),
+            html.code(repr(history.model)),
+            html.folded(f"{len(history)} epochs", html.table(epochs)),
+        )
 
     def figure(self, path=None):
         """Losses, zeros, norms and activations over the epochs; returns the matplotlib figure."""
@@ -172,6 +204,17 @@ class Report:
         axis.set(title=title, xlim=(0, 100), xlabel="%")
         axis.invert_yaxis()
         axis.grid(axis="y", visible=False)
+
+
+def _aligned(rows):
+    """Rows as lines, with columns of the same width."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [
+            cell.rjust(w) if i in (3, 4) else cell.ljust(w)
+            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield "  ".join(cells).rstrip()
 
 
 def _lines(axis, columns, title):

@@ -1,6 +1,7 @@
 """The report says what the history and the model say; Watch records what layers are given."""
 
 import builtins
+from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -98,11 +99,11 @@ def test_a_row_for_each_weight_with_what_is_in_use(model, data):
 def test_effective_parameters_with_the_training_rows(model, data):
     run = trained(model, data)
     rows = data[0][:80], data[1][:80]
-    report = mr.report(run, rows)
+    report = mr.report(run, data=rows)
     assert report.effective == effective_parameters(model, rows)
     assert f"{report.effective:.1f} effective" in str(report)
     targets = data[1][:80, None] * np.ones(2)
-    assert mr.report(run, (rows[0], targets), loss=F.mse_loss).effective != report.effective
+    assert mr.report(run, data=(rows[0], targets), loss=F.mse_loss).effective != report.effective
 
 
 def test_watch_records_what_layers_are_given(model, data):
@@ -173,6 +174,70 @@ def test_the_figure_shows_all_of_it(model, data, watched, tmp_path):
     open_figure = mr.report(run).figure()
     assert plt.get_fignums() == [open_figure.number]
     plt.close(open_figure)
+
+
+class Reader(HTMLParser):
+    """What a page says, by tag, what it asks other files for, and whether every tag is closed."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.said, self.asked, self.tags, self.open = {}, [], set(), []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.asked += [v for k, v in attrs if k in ("src", "href", "xlink:href") and v[0] != "#"]
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and data.strip():
+            self.said.setdefault(self.open[-1], []).append(data.strip())
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_a_page_that_needs_no_other_file(model, data, watched, tmp_path):
+    pytest.importorskip("matplotlib").use("Agg")
+    import matplotlib.pyplot as plt
+
+    run = trained(model, data, callbacks=[mr.Watch(data[0])] * watched)
+    path = tmp_path / "report.html"
+    report = mr.report(run, path)
+    text = path.read_text(encoding="utf-8")
+    page = Reader(text)
+    assert not page.open and not page.asked and "script" not in page.tags and "svg" in page.tags
+    assert "url(" not in text.replace("url(#", "")
+    lines = [line for line in str(report).split("\n\n")[0].splitlines() if line]
+    assert page.said["li"][: len(lines)] == lines
+    given = ["what activations are given, since the first epoch"] * watched
+    assert page.said["h2"] == ["Weights", *given, "Model"] and page.said["pre"] == [repr(model)]
+    assert {"0.weight", "9 x 6", "3.weight", "5.weight"} <= set(page.said["td"])
+    assert {"epoch", "loss", "val_loss", "zeros"} <= set(page.said["th"])
+    assert page.said["summary"] == ["12 epochs"] and page.said["td"].count("11") == 1
+    assert not plt.get_fignums()
+    report.save(tmp_path / "again.html")
+    assert (tmp_path / "again.html").read_text(encoding="utf-8") == text
+
+
+def test_a_page_shows_names_as_they_are(tmp_path):
+    pytest.importorskip("matplotlib").use("Agg")
+    made = history([1.0], stopped="<b>&</b>")
+    mr.report(made, tmp_path / "report.html")
+    page = Reader((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert page.said["li"][0] == "1 epochs; stopped: <b>&</b>"
+
+
+def test_a_page_of_another_kind_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"report: expected a path that ends in .html, got '.*pdf"):
+        mr.report(history([1.0]), tmp_path / "report.pdf")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_figure_without_matplotlib_says_what_to_install(monkeypatch):
