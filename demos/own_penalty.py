@@ -66,9 +66,6 @@ class Log(SeparablePenalty):
     grad_1d = staticmethod(log_grad)
     prox_1d = staticmethod(log_prox)
 
-    def lam_max(self, grad_at_zero):
-        return float(np.abs(grad_at_zero).max()) * self.width
-
 
 @dataclass(frozen=True)
 class Wrong(Log):

@@ -9,6 +9,7 @@ does.
 
 import copy
 import os
+import threading
 import warnings
 
 import numpy as np
@@ -17,6 +18,7 @@ from tqdm import tqdm
 from .. import functional as F
 from ..penalties.attach import attach, number
 from ..penalties.combine import as_list
+from ..penalties.schedule import Schedule
 from ..random import generator, get_rng_state, manual_seed, set_rng_state
 from ..runtime import set_num_threads
 from ..tensor import Tensor
@@ -115,6 +117,8 @@ def _task(model, rule, loss, optimizer, steps, tol, fit_options):
     named = dict(model.named_parameters())
     chosen = {n: as_list(p.penalty) for n, p in ruled.named_parameters() if p.penalty is not None}
     for name, parts in chosen.items():
+        if any(isinstance(getattr(part, "lam", None), Schedule) for part in parts):
+            raise TypeError(f"path: rule for {name}: expected lam to be a number, got {parts}")
         if not any(varies(part, named[name]) for part in parts):
             raise ValueError(
                 f"path: rule for {name}: expected a penalty with lam > 0 that makes weights zero, "
@@ -205,11 +209,15 @@ def _spread(task, lambdas, X, y, runs, n_jobs, progress):
     return [points for _, points in zip(bar, found, strict=True)]
 
 
+ALONE = threading.Lock()  # a process has one random state, so threads of a backend take turns
+
+
 def _elsewhere(parent, *run):
     """A run in a worker process, which has one thread: the processes share the cores."""
-    if os.getpid() != parent:
-        set_num_threads(1)
-    return _walk(*run)
+    with ALONE:
+        if os.getpid() != parent:
+            set_num_threads(1)
+        return _walk(*run)
 
 
 def _walk(task, lambdas, X, y, rows, val, seed, keep):

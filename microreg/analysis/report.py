@@ -12,7 +12,7 @@ from .compact import smaller
 from .effective import effective_parameters
 from .figures import MARK, TRAIN, VALIDATION, close, page
 
-GIVEN = "what activations are given, since the first epoch:"
+GIVEN = "what activations are given, since the first epoch"
 NOTICEABLE = 0.02  # a validation loss this much above the best, relatively, has risen
 
 
@@ -88,7 +88,7 @@ class Report:
 
     def __str__(self):
         activations = self._activations()
-        lead = [f"\n{GIVEN}"] * bool(activations)
+        lead = [f"\n{GIVEN}:"] * bool(activations)
         return "\n".join([*self._words(), "", *_aligned(self._rows()), *lead, *activations])
 
     def _words(self):
@@ -157,12 +157,12 @@ class Report:
         activations = self._activations()
         html.write(
             path,
-            f"{type(history.model).__name__}: {self._used()}",
+            f"{type(history.model).__name__}, trained for {len(history)} epochs",
             html.lines(self._words()),
             drawn,
             html.heading("Weights"),
             html.table(self._rows()),
-            *([html.heading(GIVEN.rstrip(":")), html.lines(activations)] if activations else []),
+            *([html.heading(GIVEN.capitalize()), html.lines(activations)] if activations else []),
             html.heading("Model"),
             html.code(repr(history.model)),
             html.folded(f"{len(history)} epochs", html.table(epochs)),

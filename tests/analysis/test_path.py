@@ -8,7 +8,7 @@ import pytest
 import microreg as mr
 import microreg.nn.functional as F
 from microreg import nn, optim
-from microreg.penalties import L1, L2, ElasticNet, GroupLasso, MaxNorm, Support, WeightDecay
+from microreg.penalties import L1, L2, ElasticNet, GroupLasso, MaxNorm, Support, WeightDecay, warmup
 
 EXACT = {"steps": 20_000, "tol": 1e-9, "progress": False}
 
@@ -307,18 +307,20 @@ def test_seeds_start_anew_and_leave_the_random_state(rng):
     assert (held.val_loss != alone.val_loss).any()
 
 
-def test_processes_give_the_same_bits(rng):
-    pytest.importorskip("joblib")
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_processes_and_threads_give_the_same_bits(backend, rng):
+    joblib = pytest.importorskip("joblib")
     X, y = curved(rng, 60, 5)
     found = []
     for n_jobs in (None, 2):
         mr.manual_seed(9)
-        found.append(
-            mr.path(
-                mlp(5), (X, y), INPUTS, loss=F.mse_loss, val=3, lambdas=[0.01, 0.1], steps=40,
-                n_jobs=n_jobs, progress=False,
-            )
-        )  # fmt: skip
+        with joblib.parallel_config(backend=backend):
+            found.append(
+                mr.path(
+                    mlp(5), (X, y), INPUTS, loss=F.mse_loss, val=3, lambdas=[0.01, 0.1], steps=40,
+                    n_jobs=n_jobs, seeds=2, progress=False,
+                )
+            )  # fmt: skip
     a, b = found
     np.testing.assert_array_equal(a.weights["0.weight"], b.weights["0.weight"])
     np.testing.assert_array_equal(a.val_loss, b.val_loss)
@@ -328,6 +330,10 @@ def test_processes_give_the_same_bits(rng):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (
+            {"rule": L1(warmup(1.0, 5))},
+            "rule for weight: expected lam to be a number, got .*warmup",
+        ),
         ({"rule": {"weight": L2(1.0)}}, r"rule for weight: expected a penalty with lam > 0"),
         ({"rule": {"weight": L1(0.0)}}, r"rule for weight: expected a penalty with lam > 0"),
         ({"rule": {"weight": WeightDecay(1.0)}}, r"makes weights zero, got \[WeightDecay"),
@@ -341,7 +347,7 @@ def test_processes_give_the_same_bits(rng):
 )
 def test_what_makes_no_path_is_refused(rows, options, message):
     options = {"rule": L1(1.0), **options}
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         mr.path(nn.Linear(9, 1), rows, loss=F.mse_loss, progress=False, **options)
 
 

@@ -1,6 +1,8 @@
 """The report says what the history and the model say; Watch records what layers are given."""
 
 import builtins
+import shutil
+import subprocess
 from html.parser import HTMLParser
 
 import numpy as np
@@ -216,7 +218,7 @@ def test_a_page_that_needs_no_other_file(model, data, watched, tmp_path):
     assert "url(" not in text.replace("url(#", "")
     lines = [line for line in str(report).split("\n\n")[0].splitlines() if line]
     assert page.said["li"][: len(lines)] == lines
-    given = ["what activations are given, since the first epoch"] * watched
+    given = ["What activations are given, since the first epoch"] * watched
     assert page.said["h2"] == ["Weights", *given, "Model"] and page.said["pre"] == [repr(model)]
     assert {"0.weight", "9 x 6", "3.weight", "5.weight"} <= set(page.said["td"])
     assert {"epoch", "loss", "val_loss", "zeros"} <= set(page.said["th"])
@@ -224,6 +226,26 @@ def test_a_page_that_needs_no_other_file(model, data, watched, tmp_path):
     assert not plt.get_fignums()
     report.save(tmp_path / "again.html")
     assert (tmp_path / "again.html").read_text(encoding="utf-8") == text
+
+
+@pytest.mark.long
+def test_a_browser_shows_the_page(model, data, tmp_path):
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None or not pytest.importorskip("matplotlib"):
+        pytest.skip("needs Chromium")
+    path = tmp_path / "report.html"
+    mr.report(trained(model, data), path)
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        f"--user-data-dir={tmp_path / 'user'}",
+    ]
+    command = [browser, *options, "--dump-dom", path.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    shown, written = Reader(done.stdout), Reader(path.read_text(encoding="utf-8"))
+    assert shown.said == written.said and "svg" in shown.tags
+    assert "CONSOLE" not in done.stderr
 
 
 def test_a_page_shows_names_as_they_are(tmp_path):
