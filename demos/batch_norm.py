@@ -25,7 +25,7 @@ from sklearn.datasets import load_digits
 import microreg as mr
 from microreg import nn, optim
 from microreg.analysis.figures import TRAIN, VALIDATION, page
-from microreg.analysis.report import draw_unit
+from microreg.analysis.plots import draw_unit
 from microreg.training import mnist
 
 OUTPUT = Path(__file__).parent / "output"

@@ -8,7 +8,7 @@ import microreg.nn.functional as F
 import numpy as _np
 
 from . import functional, nn, optim, penalties
-from .analysis import Watch, compact, convention, lint, path, report
+from .analysis import Watch, compact, convention, lint, path, plots, report
 from .capture import compile
 from .creation import (
     arange,
@@ -94,6 +94,7 @@ __all__ = [
     "optim",
     "path",
     "penalties",
+    "plots",
     "predict",
     "proxcheck",
     "rand",

@@ -1,5 +1,6 @@
 """What a trained network is worth: its path, its size, its report, its faults."""
 
+from . import plots
 from .compact import Compaction, compact
 from .convention import convention
 from .effective import effective_parameters
@@ -19,5 +20,6 @@ __all__ = [
     "effective_parameters",
     "lint",
     "path",
+    "plots",
     "report",
 ]

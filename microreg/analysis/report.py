@@ -10,7 +10,8 @@ from ..penalties.combine import as_list
 from . import html
 from .compact import smaller
 from .effective import effective_parameters
-from .figures import MARK, TRAIN, VALIDATION, close, page
+from .figures import MARK, TRAIN, close, page
+from .plots import draw_curves, draw_lines, draw_unit
 
 GIVEN = "what activations are given, since the first epoch"
 NOTICEABLE = 0.02  # a validation loss this much above the best, relatively, has risen
@@ -174,15 +175,15 @@ class Report:
         rows = 2 if watch else 1
         title = f"{type(history.model).__name__}: {self._used()}"
         with page(path, rows, 3, title=title) as (figure, axes):
-            _curves(axes[0, 0], history, "loss")
+            draw_curves(axes[0, 0], history, "loss")
             if "accuracy" in history:
-                _curves(axes[0, 1], history, "accuracy")
+                draw_curves(axes[0, 1], history, "accuracy")
             else:
                 axes[0, 1].plot(history["penalty"], color=MARK)
                 axes[0, 1].set_title("penalty")
             self._zeros(axes[0, 2])
             if watch:
-                _lines(axes[1, 0], watch.norms, "norm of each weight")
+                draw_lines(axes[1, 0], watch.norms, "norm of each weight")
                 watched = list(watch.activations)
                 for axis, name in zip(axes[1, 1:], watched[-2:], strict=False):
                     draw_unit(axis, watch, name)
@@ -197,7 +198,7 @@ class Report:
         title = "exact zeros, % of each weight"
         if self.history.watch:
             shares = self.history.watch.zeros
-            _lines(axis, {k: 100 * np.array(v) for k, v in shares.items()}, title)
+            draw_lines(axis, {k: 100 * np.array(v) for k, v in shares.items()}, title)
             return
         names = [layer.name for layer in self.layers]
         axis.barh(names, [100 * layer.zeros for layer in self.layers], height=0.5, color=TRAIN)
@@ -215,36 +216,3 @@ def _aligned(rows):
             for i, (cell, w) in enumerate(zip(row, widths, strict=True))
         ]
         yield "  ".join(cells).rstrip()
-
-
-def _lines(axis, columns, title):
-    for name, values in columns.items():
-        axis.plot(values, label=name)
-    axis.set_title(title)
-    axis.legend()
-
-
-def _curves(axis, history, name):
-    """A column of the history in training and in validation, and the best epoch."""
-    axis.plot(history[name], color=TRAIN, label="training")
-    if f"val_{name}" in history:
-        axis.plot(history[f"val_{name}"], color=VALIDATION, label="validation")
-        axis.axvline(history.best_epoch, color=MARK, lw=0.8, ls=":", label="best epoch")
-    if name == "loss" and min(history[name]) > 0:
-        axis.set_yscale("log")
-    axis.set_title(name)
-    axis.legend()
-
-
-def draw_unit(axis, watch, name):
-    """The 15th, 50th and 85th percentile of what a typical unit of an activation layer is given.
-
-    Typical is the unit whose median moved as far as half of the units did.
-    """
-    values = np.stack(watch.activations[name])  # (times, 3, units)
-    moved = np.abs(np.diff(values[:, 1], axis=0)).sum(axis=0)
-    unit = int(np.argsort(moved)[len(moved) // 2])
-    low, middle, high = values[:, :, unit].T
-    axis.fill_between(np.arange(len(values)), low, high, color=TRAIN, alpha=0.2, lw=0)
-    axis.plot(middle, color=TRAIN)
-    axis.set_title(f"what unit {unit} of {watch.said(name)} is given: 15, 50, 85 %")

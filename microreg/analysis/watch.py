@@ -9,6 +9,7 @@ from ..training.data import dtype_of, inputs
 from .cut import ACTIVATIONS
 
 PERCENTILES = (15, 50, 85)  # Ioffe, Szegedy, "Batch Normalization", ICML 2015, figure 1
+SAMPLE = 2000  # entries of a weight that are recorded at most
 
 
 class Watch(Callback):
@@ -26,6 +27,8 @@ class Watch(Callback):
     zeros, norms : dict
         By the name of a weight: the share of exact zeros and the Euclidean norm, one number each
         time.
+    samples : dict
+        By the name of a weight: some of its entries, the same each time, 2,000 at most.
     activations : dict
         By the name of an activation layer: the 15th, 50th and 85th percentile of what each of its
         units (channels of an image) is given, an array (3, units) each time.
@@ -37,7 +40,7 @@ class Watch(Callback):
     def on_fit_start(self, run):
         run.history.watch = self
         self._rows = Tensor(inputs(self.rows, dtype_of(run.model), "Watch"))
-        self.zeros, self.norms, self.activations = {}, {}, {}
+        self.zeros, self.norms, self.samples, self.activations = {}, {}, {}, {}
         self._kinds = {name: type(m).__name__ for name, m in run.model.named_modules()}
         self._record(run.model)
 
@@ -49,6 +52,8 @@ class Watch(Callback):
             if p.ndim >= 2:
                 self.zeros.setdefault(name, []).append(float(np.mean(p.data == 0)))
                 self.norms.setdefault(name, []).append(float(np.linalg.norm(p.data)))
+                every = -(-p.data.size // SAMPLE)
+                self.samples.setdefault(name, []).append(p.data.reshape(-1)[::every].copy())
         for name, given in layer_inputs(model, self._rows, ACTIVATIONS).items():
             units = np.moveaxis(given, 1, -1) if given.ndim == 4 else given
             units = units.reshape(-1, units.shape[-1])
