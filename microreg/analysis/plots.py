@@ -76,9 +76,9 @@ def loss_landscape(
     values = landscape(model, data, at, loss, directions, rng)
     with page(path, size=(5.2, 4.2), title="Loss on a plane") as (figure, axes):
         axis = axes[0, 0]
-        low = values[np.isfinite(values)].min()
-        drawn = axis.contourf(at, at, np.log10(values - low + 1e-3 * (abs(low) + 1e-3)), 25)
-        figure.colorbar(drawn, label="log10 of the loss above the least")
+        positive = values.min() > 0
+        drawn = axis.contourf(at, at, np.log10(values) if positive else values, 25)
+        figure.colorbar(drawn, label="log10 of the loss" if positive else "loss")
         axis.plot(0, 0, "o", color="white", ms=4)
         axis.set(xlabel="first direction", ylabel="second direction", aspect="equal")
         axis.grid(visible=False)
