@@ -76,7 +76,7 @@ class LambdaLR(LRScheduler):
     """lr = base * lr_lambda(t), one function for all groups or a list of one for each."""
 
     def __init__(self, optimizer, lr_lambda, last_epoch=-1):
-        self.lr_lambdas = _each("LambdaLR", "lr_lambda", lr_lambda, optimizer)
+        self.lr_lambdas = each("LambdaLR", "lr_lambda", lr_lambda, optimizer)
         super().__init__(optimizer, last_epoch)
 
     def curves(self, t):
@@ -218,7 +218,7 @@ class OneCycleLR(LRScheduler):
             )
         self.total_steps, self.anneal_strategy = total_steps, anneal_strategy
         self.momenta = (max_momentum, base_momentum) if cycle_momentum else None
-        groups, tops = optimizer.param_groups, _each("OneCycleLR", "max_lr", max_lr, optimizer)
+        groups, tops = optimizer.param_groups, each("OneCycleLR", "max_lr", max_lr, optimizer)
         if cycle_momentum and not {"momentum", "betas"} & set(groups[0]):
             raise ValueError("OneCycleLR: expected an optimizer with momentum or betas")
         if last_epoch == -1:
@@ -345,7 +345,7 @@ class ReduceLROnPlateau(LRScheduler):
         self.optimizer, self.mode, self.factor, self.patience = optimizer, mode, factor, patience
         self.threshold, self.threshold_mode = threshold, threshold_mode
         self.cooldown, self.eps, self.last_epoch = cooldown, eps, 0
-        self.min_lrs = _each("ReduceLROnPlateau", "min_lr", min_lr, optimizer)
+        self.min_lrs = each("ReduceLROnPlateau", "min_lr", min_lr, optimizer)
         self.best = math.inf if mode == "min" else -math.inf
         self.num_bad_epochs = self.cooldown_counter = 0
 
@@ -380,7 +380,7 @@ def _cosine(share):
     return (1.0 + math.cos(math.pi * share)) / 2.0
 
 
-def _each(who, name, value, optimizer):
+def each(who, name, value, optimizer):
     """A list of one value for each group, from that or from one for all."""
     count = len(optimizer.param_groups)
     values = list(value) if isinstance(value, (list, tuple)) else [value] * count
