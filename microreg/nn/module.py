@@ -8,9 +8,26 @@ import numpy as np
 
 from ..dtypes import FLOAT32, FLOAT64, as_array
 from ..errors import CheckpointError, DTypeError
+from ..functional import where
 from ..grad_mode import no_grad
 from ..runtime.remote import homes, recorder
 from ..tensor import Tensor
+
+
+def forget(parameters, set_to_none):
+    """Set the gradients to None, or fill them with zeros."""
+    for p in parameters:
+        if set_to_none or p.grad is None:
+            p.grad = None
+        else:
+            replace_gradient(p, where(np.array(False), p.grad, 0.0))
+
+
+def replace_gradient(parameter, gradient):
+    """Set a gradient, and let a step that is being recorded know."""
+    if (recording := recorder()) is not None:
+        recording.leaves.setdefault(id(parameter), (parameter, parameter.grad))
+    parameter.grad = gradient
 
 
 class Parameter(Tensor):
@@ -255,11 +272,7 @@ class Module:
 
     def zero_grad(self, set_to_none=True):
         """Forget the gradients; with set_to_none=False fill them with zeros."""
-        for parameter in self.parameters():
-            if set_to_none or parameter.grad is None:
-                parameter.grad = None
-            else:
-                parameter.grad = parameter.grad * 0.0
+        forget(self.parameters(), set_to_none)
 
     def requires_grad_(self, requires_grad=True):
         for parameter in self.parameters():

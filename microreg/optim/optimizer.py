@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 from ..kernels.update import RULES
+from ..nn.module import forget
 from ..runtime import Launch, Program, address
 from ..runtime.remote import recorder
 from ..tensor import Tensor
@@ -75,11 +76,7 @@ class Optimizer:
 
     def zero_grad(self, set_to_none=True):
         """Forget the gradients; with set_to_none=False fill them with zeros."""
-        for slot in self._slots:
-            if set_to_none or slot.parameter.grad is None:
-                slot.parameter.grad = None
-            else:
-                slot.parameter.grad = slot.parameter.grad * 0.0
+        forget((slot.parameter for slot in self._slots), set_to_none)
 
     def step(self, closure=None):
         """Update every parameter that has a gradient; returns closure()'s loss if there is one."""

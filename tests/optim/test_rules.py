@@ -137,6 +137,28 @@ def test_a_parameter_without_gradient_is_untouched_and_starts_late(rule, rng):
     np.testing.assert_allclose(late.data, want, rtol=1e-12)
 
 
+@pytest.mark.parametrize("wrap", [mr.compile, lambda f: f], ids=["recorded", "eager"])
+def test_gradients_filled_with_zeros(wrap, rng):
+    """Whatever was there; and what is added next is all that counts."""
+    layer = nn.Linear(3, 2, dtype=np.float64)
+    optimizer = optim.SGD(layer.parameters(), lr=0.1, momentum=0.5)
+    x = mr.tensor(rng.normal(size=(4, 3)))
+    layer.weight.grad = mr.tensor(np.full((2, 3), np.nan))
+    for owner in (optimizer, layer):
+
+        @wrap
+        def step(x, owner=owner):
+            owner.zero_grad(set_to_none=False)
+            layer(x).sum().backward()
+
+        for _ in range(3):
+            step(x)
+            want = np.broadcast_to(x.data.sum(0), (2, 3))
+            np.testing.assert_allclose(layer.weight.grad.data, want, rtol=1e-12)
+    optimizer.zero_grad(set_to_none=False)
+    assert not layer.weight.grad.data.any()
+
+
 def test_zero_grad_and_a_step_without_gradients():
     p = Parameter(np.ones(3))
     optimizer = optim.Adam([p])

@@ -9,8 +9,9 @@ from ...grad_mode import no_grad
 from ...kernels import reduce
 from ...ops._op import Op
 from ...runtime import launch
-from ...runtime.remote import dense, empty, recorder
+from ...runtime.remote import dense, empty
 from ...tensor import Tensor
+from ..module import replace_gradient
 
 
 def _square_sum(*arrays):
@@ -34,12 +35,6 @@ _squares = Op("square_sum", _square_sum)
 def _with_gradient(parameters):
     parameters = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     return [p for p in parameters if p.grad is not None]
-
-
-def _replace(parameter, gradient):
-    if (recording := recorder()) is not None:
-        recording.leaves.setdefault(id(parameter), (parameter, parameter.grad))
-    parameter.grad = gradient
 
 
 @no_grad()
@@ -92,7 +87,7 @@ def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=Fals
     norm = get_total_norm([p.grad for p in held], norm_type, error_if_nonfinite)
     factor = (float(max_norm) / (norm + 1e-6)).clamp(max=1.0)
     for p in held:
-        _replace(p, p.grad * factor.to(p.grad.dtype))
+        replace_gradient(p, p.grad * factor.to(p.grad.dtype))
     return norm
 
 
@@ -102,4 +97,4 @@ def clip_grad_value_(parameters, clip_value):
     if not clip_value >= 0.0:
         raise ValueError(f"clip_grad_value_(clip_value={clip_value}): expected at least 0")
     for p in _with_gradient(parameters):
-        _replace(p, p.grad.clamp(-float(clip_value), float(clip_value)))
+        replace_gradient(p, p.grad.clamp(-float(clip_value), float(clip_value)))
