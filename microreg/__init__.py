@@ -8,7 +8,17 @@ import microreg.nn.functional as F
 import numpy as _np
 
 from . import functional, nn, optim, penalties
-from .analysis import Watch, compact, convention, lint, path, plots, report
+from .analysis import (
+    Watch,
+    certificate,
+    compact,
+    convention,
+    lint,
+    path,
+    plots,
+    polish,
+    report,
+)
 from .capture import compile
 from .creation import (
     arange,
@@ -61,6 +71,7 @@ __all__ = [
     "attach",
     "bool",
     "cat",
+    "certificate",
     "compact",
     "compile",
     "convention",
@@ -95,6 +106,7 @@ __all__ = [
     "path",
     "penalties",
     "plots",
+    "polish",
     "predict",
     "proxcheck",
     "rand",

@@ -1,6 +1,7 @@
 """What a trained network is worth: its path, its size, its report, its faults."""
 
 from . import plots
+from .certificate import Certificate, certificate, polish
 from .compact import Compaction, compact
 from .convention import convention
 from .effective import effective_parameters
@@ -11,15 +12,18 @@ from .report import Report, report
 from .watch import Watch
 
 __all__ = [
+    "Certificate",
     "Compaction",
     "Path",
     "Report",
     "Watch",
+    "certificate",
     "compact",
     "convention",
     "effective_parameters",
     "lint",
     "path",
     "plots",
+    "polish",
     "report",
 ]

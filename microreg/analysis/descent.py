@@ -19,11 +19,12 @@ import numpy as np
 from .. import optim
 from ..capture import compile
 from ..grad_mode import no_grad
-from ..penalties.combine import as_list
+from ..penalties.combine import as_list, plan
 from ..tensor import Tensor, grad
 
 GROWTH = 1.1  # of the step length after each step
 KINK = 1e-3  # steps this much shorter than the longest end at a kink, of ReLU say
+SHARE = 0.9  # of the longest step at which every prox is single-valued
 NOISE = 16  # roundings of the loss, below which differences of it say nothing
 
 
@@ -33,6 +34,7 @@ class Descent:
     def __init__(self, parameters, objective):
         self.parameters = list(parameters)
         self.objective, self.step_length, self.longest = objective, 1.0, 0.0
+        self.bound = math.inf
         self._sgd = optim.SGD(self.parameters, lr=1.0)
         self._slope, self._value = compile(self._with_slope), compile(objective)
 
@@ -47,7 +49,9 @@ class Descent:
         """
         x = before = self._read()
         total, momentum, taken = math.inf, 1.0, 0
-        self.step_length, self.longest = max(self.step_length, self.longest / 2), 0.0
+        self.bound = SHARE * min(plan(p.penalty).bound for p in self.parameters)
+        self.step_length = min(max(self.step_length, self.longest / 2), self.bound)
+        self.longest = 0.0
         while taken < steps:
             taken += 1
             ahead = (1 + math.sqrt(1 + 4 * momentum**2)) / 2
@@ -87,7 +91,7 @@ class Descent:
             self.step_length /= 2  # the loss is too coarse to tell, its slope does
             self._write(new)
         else:
-            self.step_length *= GROWTH
+            self.step_length = min(self.step_length * GROWTH, self.bound)
         return new, now, residual
 
     def _loss_and_slope(self, x):

@@ -58,17 +58,40 @@ def _shrink_prox(v, step, l1, quadratic, lower, upper):
     return upper if w > upper else w
 
 
+MOST = 3  # parameters of a penalty of one's own beside which L2 is known
+
+
+@scalar
+def _damping(step, quadratic):
+    """1 / (1 + 2 * step * quadratic)."""
+    return type(step)(1) / (type(step)(1) + step * (quadratic + quadratic))
+
+
 @functools.cache
-def _with_quadratic(prox):
-    """The prox of f(w) + quadratic * w^2 from that of f: v and step are divided by
-    1 + 2 * step * quadratic."""
+def _with_quadratic(prox, count):
+    """The prox of f(w) + quadratic * w^2 from that of f: v and step are damped."""
 
     @scalar
-    def with_quadratic(v, step, quadratic, *params):
-        c = type(v)(1) / (type(v)(1) + step * (quadratic + quadratic))
-        return prox(v * c, step * c, *params)
+    def with_none(v, step, quadratic):
+        c = _damping(step, quadratic)
+        return prox(v * c, step * c)
 
-    return with_quadratic
+    @scalar
+    def with_one(v, step, quadratic, a):
+        c = _damping(step, quadratic)
+        return prox(v * c, step * c, a)
+
+    @scalar
+    def with_two(v, step, quadratic, a, b):
+        c = _damping(step, quadratic)
+        return prox(v * c, step * c, a, b)
+
+    @scalar
+    def with_three(v, step, quadratic, a, b, c):
+        d = _damping(step, quadratic)
+        return prox(v * d, step * d, a, b, c)
+
+    return (with_none, with_one, with_two, with_three)[count]
 
 
 @dataclass
@@ -139,11 +162,15 @@ def plan(penalty):
         return Plan(decay, _shrink_prox, numbers) if plain else Plan(decay, no_prox)
     other = others[0]
     if len(others) == 1 and isinstance(other, SeparablePenalty) and kinds <= {L2}:
+        params = other.params()
         if not plain:
-            return Plan(decay, other.prox_1d, other.params(), bound=other.bound)
-        bound = _stretched(other.bound, total.quadratic)
-        params = total.quadratic, *other.params()
-        return Plan(decay, _with_quadratic(other.prox_1d), params, bound=bound)
+            return Plan(decay, other.prox_1d, params, bound=other.bound)
+        if len(params) <= MOST:
+            bound, damped = (
+                _stretched(other.bound, total.quadratic),
+                _with_quadratic(other.prox_1d, len(params)),
+            )
+            return Plan(decay, damped, (total.quadratic, *params), bound=bound)
     if len(others) == 1 and isinstance(other, JointPenalty):
         bound = _stretched(other.bound, total.quadratic)
         if kinds <= {L2} or (other.takes_l1 and kinds <= {L1, L2, ElasticNet}):
