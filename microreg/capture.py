@@ -206,7 +206,7 @@ class Recorded:
         self._leaves = made.leaves
         self._guards = list(made.recorder.tensors.values())
         self._modules = list(made.recorder.modules.values())
-        self._optimizers = made.recorder.optimizers
+        self._optimizers, self._conditions = made.recorder.optimizers, made.recorder.conditions
         self._states = [opt.state_of(active) for opt, active in self._optimizers]
         self._finish(made)
         recorder = made.recorder
@@ -283,6 +283,7 @@ class Recorded:
         return (
             all(t.data is data for t, data in self._guards)
             and all(m.training is mode for m, mode in self._modules)
+            and all(condition() for condition in self._conditions)
             and all(
                 opt.follow(active) and opt.state_of(active) == state
                 for (opt, active), state in zip(self._optimizers, self._states, strict=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import functional as F
+from ..nn import activity_penalty
 from ..penalties.attach import number
 from ..penalties.combine import as_list, residual
 from ..tensor import Tensor, grad
@@ -109,10 +110,10 @@ def certificate(model, data, loss=F.cross_entropy):
     data : (X, y)
         All rows.
     loss : callable (output, target) -> scalar tensor, default cross_entropy
-        A mean over rows. The duality gap is known for `cross_entropy`, `mse_loss` and
-        `binary_cross_entropy_with_logits` on one Linear whose weight has convex penalties: any sum
-        of L1, GroupLasso, NuclearNorm and NonNegative, or with L2 or ElasticNet any that `attach`
-        takes.
+        A mean over rows; what `nn.ActivityPenalty` finds is added. The duality gap is known for
+        `cross_entropy`, `mse_loss` and `binary_cross_entropy_with_logits` on one Linear whose
+        weight has convex penalties: any sum of L1, GroupLasso, NuclearNorm and NonNegative, or with
+        L2 or ElasticNet any that `attach` takes.
 
     Returns
     -------
@@ -141,7 +142,7 @@ def _loss_and_slopes(model, X, y, loss, parameters):
     """The mean loss over all rows and its gradients."""
     total, slopes = 0.0, [np.zeros(p.shape) for p in parameters]
     for rows in slices(len(X), ROWS):
-        part = loss(model(Tensor(X[rows])), Tensor(y[rows]))
+        part = loss(model(Tensor(X[rows])), Tensor(y[rows])) + activity_penalty(model)
         part = part * (len(X[rows]) / len(X))
         total += float(part)
         for slope, g in zip(slopes, grad(part, parameters, allow_unused=True), strict=True):
@@ -171,9 +172,13 @@ def polish(model, data, loss=F.cross_entropy, *, tol=1e-6, steps=10_000):
     X, y = pair(data, dtype_of(model), "polish")
     inputs, targets, mode = Tensor(X), Tensor(y), model.training
     parameters = [p for p in model.parameters() if p.requires_grad]
+
+    def objective():
+        return loss(model(inputs), targets) + activity_penalty(model)
+
     model.eval()
     try:
-        Descent(parameters, lambda: loss(model(inputs), targets)).run(tol, steps)
+        Descent(parameters, objective).run(tol, steps)
     finally:
         model.train(mode)
     model.zero_grad()

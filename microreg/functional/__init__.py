@@ -6,7 +6,12 @@
 from .activation import gelu, log_softmax, relu, sigmoid, softmax, softplus, tanh
 from .attention import scaled_dot_product_attention
 from .embedding import embedding
-from .loss import binary_cross_entropy_with_logits, cross_entropy, mse_loss
+from .loss import (
+    binary_cross_entropy_with_logits,
+    confidence_penalty,
+    cross_entropy,
+    mse_loss,
+)
 from .noise import (
     alpha_dropout,
     drop_path,
@@ -14,6 +19,7 @@ from .noise import (
     dropout1d,
     dropout2d,
     gaussian_noise,
+    hard_concrete,
     mixup,
 )
 from .normalization import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
@@ -25,6 +31,7 @@ __all__ = [
     "batch_norm",
     "binary_cross_entropy_with_logits",
     "cat",
+    "confidence_penalty",
     "conv2d",
     "cross_entropy",
     "drop_path",
@@ -35,6 +42,7 @@ __all__ = [
     "gaussian_noise",
     "gelu",
     "group_norm",
+    "hard_concrete",
     "instance_norm",
     "layer_norm",
     "linear",

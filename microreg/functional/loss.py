@@ -70,6 +70,25 @@ def cross_entropy(
     return rows.sum() / counts.sum() if reduction == "mean" else _reduce(rows, reduction, who)
 
 
+def confidence_penalty(input, lam=0.1):
+    """lam times the mean over rows of sum_c p_c log p_c, p = softmax(input): minus the entropy.
+
+    Added to the loss it keeps a classifier from being too sure:
+
+        loss=lambda z, y: F.cross_entropy(z, y) + F.confidence_penalty(z, 0.1)
+
+    References
+    ----------
+    Pereyra, Tucker, Chorowski, Kaiser, Hinton, "Regularizing Neural Networks by Penalizing
+    Confident Output Distributions", ICLR 2017 workshop.
+    """
+    logits = a_tensor(input, "confidence_penalty")
+    if logits.ndim != 2 or not len(logits):
+        raise ShapeError(f"confidence_penalty: expected input (n, classes), got {logits.shape}")
+    logs = logits.log_softmax(1)
+    return (logs.exp() * logs).sum(1).mean() * float(lam)
+
+
 def _labels(input, target, ignore_index):
     labels = as_numbers(target)
     if input.ndim != 2 or labels.shape != input.shape[:1]:

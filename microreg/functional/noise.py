@@ -93,6 +93,33 @@ def gaussian_noise(input, std=0.1, training=True):
     return x + Tensor.record(ops.normal, (), attrs) * float(std)
 
 
+def hard_concrete(input, log_alpha, beta=2 / 3, gamma=-0.1, zeta=1.1, training=True):
+    """x * z with gates z = min(max(s (zeta - gamma) + gamma, 0), 1), one for each entry of the last
+    axes, s = sigmoid((log u - log(1 - u) + log_alpha) / beta) with u uniform for each entry of x in
+    training, sigmoid(log_alpha) otherwise.
+
+    References
+    ----------
+    Louizos, Welling, Kingma, "Learning Sparse Neural Networks through L0 Regularization", ICLR
+    2018, equations 10 to 13.
+    """
+    x, log_alpha = alike("hard_concrete", input, log_alpha)
+    if x.shape[x.ndim - log_alpha.ndim :] != log_alpha.shape:
+        raise ShapeError(
+            f"hard_concrete: expected x whose last axes are those of log_alpha, got {x.shape} and "
+            f"{log_alpha.shape}"
+        )
+    if not (beta > 0.0 and gamma < 0.0 and zeta > 1.0):
+        raise ValueError(
+            f"hard_concrete(beta={beta}, gamma={gamma}, zeta={zeta}): expected beta > 0, gamma < 0 "
+            "and zeta > 1"
+        )
+    if training:
+        attrs = {"shape": x.shape, "dtype": x.dtype, "state": take(counters(x.numel()))}
+        log_alpha = (Tensor.record(ops.logistic, (), attrs) + log_alpha) / beta
+    return x * (log_alpha.sigmoid() * (zeta - gamma) + gamma).clamp(0.0, 1.0)
+
+
 def mixup(input, target, alpha=0.2):
     """Rows mixed with others of the batch: (lam * x + (1 - lam) * x[order], target[order], lam).
 

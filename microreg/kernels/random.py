@@ -119,6 +119,20 @@ def normal(state, out, start):
                 part[3 * LANES + j] = d
 
 
+@kernel("state:int64[2] -> out[n]; start", split="n")
+def logistic(state, out, start):
+    """out[i] = log u - log(1 - u) of the numbers u in (0, 1) that `draw_bits` makes."""
+    seed, offset = np.uint64(state[0]), np.uint64(state[1]) + np.uint64(start // GROUP * LANES)
+    for group in range((out.size + GROUP - 1) // GROUP):
+        part = out[group * GROUP : (group + 1) * GROUP]
+        for j in range(min(LANES, part.size)):
+            words = draw(seed, offset + np.uint64(group * LANES + j))
+            for k in range(4):
+                if k * LANES + j < part.size:
+                    u = unit(words[k])
+                    part[k * LANES + j] = math.log(u) - math.log(1.0 - u)
+
+
 TRIES = 32  # counters that `beta` may use: a try, of which there are two in each, succeeds with 1/2
 
 

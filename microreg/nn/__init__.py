@@ -20,6 +20,7 @@ from .loss import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
 from .module import Module, Parameter
 from .noise import AlphaDropout, Dropout, Dropout1d, Dropout2d, DropPath, GaussianNoise
 from .normalization import GroupNorm, LayerNorm, RMSNorm
+from .penalty import ActivityPenalty, HardConcrete, activity_penalty
 from .recurrent import GRU, LSTM, RNN, LayerNormGRU, LayerNormLSTM, LayerNormRNN
 from .utils.parametrizations import DropConnect
 
@@ -28,6 +29,7 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "ActivityPenalty",
     "AlphaDropout",
     "BCEWithLogitsLoss",
     "BatchNorm1d",
@@ -47,6 +49,7 @@ __all__ = [
     "GhostBatchNorm1d",
     "GhostBatchNorm2d",
     "GroupNorm",
+    "HardConcrete",
     "Identity",
     "InstanceNorm1d",
     "InstanceNorm2d",
@@ -71,6 +74,7 @@ __all__ = [
     "Tanh",
     "TransformerEncoder",
     "TransformerEncoderLayer",
+    "activity_penalty",
     "functional",
     "init",
     "utils",

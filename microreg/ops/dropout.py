@@ -32,6 +32,12 @@ def _normal_forward(*, shape, dtype, state):
     return out
 
 
+def _logistic_forward(*, shape, dtype, state):
+    out = empty(shape, dtype, state)
+    launch(kernels.logistic, state, out)
+    return out
+
+
 def _beta_forward(*, a, dtype, state):
     out = empty((), dtype, state)
     launch(kernels.beta, state, out, a)
@@ -45,6 +51,7 @@ def _order_forward(*, n, state):
 
 
 normal = Op("normal", _normal_forward)
+logistic = Op("logistic", _logistic_forward)
 beta = Op("beta", _beta_forward)
 order = Op("order", _order_forward)
 keep_mask = Op("keep_mask", _keep_forward)

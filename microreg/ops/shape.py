@@ -63,6 +63,12 @@ def _index_lower(x, *, key):
     return out
 
 
+def _part(x, key):
+    """x[key] as a view, also where it has no axes."""
+    keys = key if isinstance(key, tuple) else (key,)
+    return x[keys if Ellipsis in keys else (*keys, Ellipsis)]
+
+
 def _scatter(g, *, shape, key):
     """Zeros of `shape` with g added at `key`: what indexing with `key` took."""
     if isinstance(key, np.ndarray) and key.dtype.kind in "iu" and g.dtype.kind == "f":
@@ -78,7 +84,7 @@ def _scatter(g, *, shape, key):
 def _scatter_lower(g, *, shape, key):
     if _basic(key):
         out = filled(shape, g.dtype, 0.0, g)
-        unpack(g, out[key])
+        unpack(g, _part(out, key))
         return out
     out = empty(shape, g.dtype, g)
     positions, axes = _rows_taken(out, key)

@@ -96,8 +96,9 @@ def schedules(model):
 
 
 def _attached(model):
-    """Every penalty of a model."""
-    return [part for parameter in model.parameters() for part in as_list(parameter.penalty)]
+    """Every penalty of a model: of its parameters, and of modules that hold one."""
+    holders = [*model.parameters(), *model.modules()]
+    return [part for holder in holders for part in as_list(getattr(holder, "penalty", None))]
 
 
 def _no_second(g, node):

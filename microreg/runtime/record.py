@@ -84,6 +84,7 @@ class Recorder(Home):
         self.line = None  # the line that is at work, if it is not the caller's
         self._at, self._made_at = None, {}  # the line of the op at work; where memory was asked for
         self.modules, self.tensors, self.leaves, self.optimizers = {}, {}, {}, []
+        self.conditions = []  # functions that say whether what was recorded still holds
 
     @contextlib.contextmanager
     def recording(self):

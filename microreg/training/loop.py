@@ -44,7 +44,8 @@ def fit(
     """Train a model.
 
     The objective is the mean of `loss` over the rows plus the sum of the attached penalties, which
-    the optimizer applies by their prox. The model is in training mode while it trains, in
+    the optimizer applies by their prox, plus what `nn.ActivityPenalty` layers find. Strengths that
+    are schedules follow the epoch. The model is in training mode while it trains, in
     evaluation mode for `val`, and in the mode it came in afterwards.
 
     Parameters

@@ -8,6 +8,7 @@ from ..capture import CompiledStep
 from ..errors import ShapeError
 from ..grad_mode import no_grad
 from ..kernels import batch as kernels
+from ..nn import activity_penalty
 from ..ops.batch import take_batch, tally
 from ..random import permutation
 from ..tensor import Tensor
@@ -71,7 +72,8 @@ class Pass:
         if self.stop[0]:
             return
         self.optimizer.zero_grad()
-        value.backward()
+        extra = activity_penalty(self.model)
+        (value + extra if isinstance(extra, Tensor) else value).backward()
         self.optimizer.step()
 
     def _measure(self, size):

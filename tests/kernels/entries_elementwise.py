@@ -99,6 +99,7 @@ def drawn():
     )
     yield entry(random.take, lambda d, n: (state(), d.new(2, dtype=np.int64), n), 9, 100_000)
     yield entry(random.normal, lambda d, n: (state(), d.new(n)), *SIZES)
+    yield entry(random.logistic, lambda d, n: (state(), d.new(n)), *SIZES)
     for a in (0.3, 2.5):
         yield entry(random.beta, lambda d, n, a=a: (state(), d.new(1), a), 1, 1, f"a={a}")
     yield entry(random.shuffle, lambda d, n: (state(), d.new(n, dtype=np.int64)), 70, 1000)

@@ -43,6 +43,11 @@ def noisy(m, x):
     return m.gaussian_noise(x * x, 0.4)
 
 
+def gated(m, x):
+    m.manual_seed(5)
+    return m.hard_concrete(x * x, x[-1] * 0.3, 0.9, -0.3, 1.2)
+
+
 def mixed_rows(m, x):
     m.manual_seed(5)
     rows, other, lam = m.mixup(x, x.exp(), 0.7)
@@ -153,6 +158,7 @@ MORE = [
     ],
     line("instance_norm", lambda m, x: m.instance_norm(x), real, BARE[1:]),
     line("gaussian_noise", noisy, real, SOLID, torch=False),
+    line("hard_concrete", gated, real, SOLID, torch=False),
     line("mixup", mixed_rows, real, SOLID, torch=False),
     *[
         line(

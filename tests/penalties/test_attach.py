@@ -281,3 +281,18 @@ def test_an_unknown_sum_is_refused(penalty, error, words):
     with pytest.raises(error, match=words):
         optim.Adam(layer.parameters()).step()
     np.testing.assert_array_equal(layer.weight.data, before)
+
+
+@pytest.mark.parametrize("change", ["strength", "penalty"])
+def test_a_recorded_step_with_penalties_in_the_loss_follows_them(change):
+    layer = nn.Linear(4, 3, bias=False, dtype=np.float64)
+    strength = penalties.Schedule(lambda epoch: 0.3 + epoch, "rising")
+    mr.attach(layer, L1(strength))
+    step = mr.compile(lambda: penalties.value(layer) * 2.0)
+    for epoch in (0, 1, 1, 0):
+        if change == "strength":
+            penalties.set_epoch(layer, epoch)
+        else:
+            mr.attach(layer, L1(0.3) if epoch else L2(0.7))
+        for _ in range(2):
+            assert float(step()) == pytest.approx(2 * penalties.number(layer), rel=1e-12)
