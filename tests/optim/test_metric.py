@@ -8,7 +8,29 @@ import pytest
 import microreg as mr
 from microreg import nn, optim, penalties
 from microreg.nn import Parameter
-from microreg.penalties import L1, L2, ElasticNet, GroupLasso, MaxNorm, NonNegative, WeightDecay
+from microreg.penalties import (
+    L0,
+    L1,
+    L2,
+    MCP,
+    SCAD,
+    Box,
+    ElasticNet,
+    GroupLasso,
+    L1Ball,
+    L2Ball,
+    MaxNorm,
+    NonNegative,
+    NuclearNorm,
+    Orthogonal,
+    Simplex,
+    SparseGroupLasso,
+    SpectralNorm,
+    Support,
+    TotalVariation,
+    WeightDecay,
+    combine,
+)
 
 TOLERANCE = {np.dtype(np.float32): 2e-4, np.dtype(np.float64): 1e-10}
 
@@ -127,10 +149,16 @@ SOLVERS = {
     "AdamW": lambda p: optim.AdamW(p, lr=0.05, betas=(0.8, 0.97), weight_decay=0),
     "RMSprop": lambda p: optim.RMSprop(p, lr=0.02),
     "RMSprop momentum": lambda p: optim.RMSprop(p, lr=0.01, alpha=0.9, momentum=0.6),
+    "Adagrad": lambda p: optim.Adagrad(p, lr=0.3),
+    "amsgrad": lambda p: optim.Adam(p, lr=0.05, amsgrad=True),
 }
 OBJECTIVES = [
-    L1(0.3), ElasticNet(0.4, 0.7), GroupLasso(0.2), GroupLasso(0.35, groups="in"), MaxNorm(0.6),
-    NonNegative(), L2(0.23),
+    L1(0.3), L2(0.23), ElasticNet(0.4, 0.7), NonNegative(), Box(-0.2, 0.5), MCP(0.3, 4.1),
+    SCAD(0.3, 4.1), L0(0.6), Support(np.eye(5, 4) == 0), GroupLasso(0.2),
+    GroupLasso(0.35, groups="in"), SparseGroupLasso(0.4), MaxNorm(0.6), L2Ball(1.1),
+    L1Ball(0.7, groups="out"), Simplex(), TotalVariation(0.1), NuclearNorm(0.4), SpectralNorm(0.8),
+    Orthogonal(0.03), [L1(0.1), TotalVariation(0.1)], [L1(0.1), NonNegative(), GroupLasso(0.1)],
+    [L2(0.3), MCP(0.2, 4.1)],
 ]  # fmt: skip
 
 
@@ -140,29 +168,45 @@ def converge(p, optimizer, gradient, distance, steps=12000, tolerance=1e-7):
     for t in range(steps):
         p.grad = mr.Tensor(gradient(p.data))
         optimizer.step()
-        if not isinstance(optimizer, optim.SGD):
+        if not isinstance(optimizer, (optim.SGD, optim.Adagrad)):
             group["lr"] *= 0.998
         if t % 100 == 99 and distance(p.data) < tolerance:
             break
     return distance(p.data)
 
 
-@pytest.mark.parametrize("penalty", OBJECTIVES, ids=lambda p: type(p).__name__)
-@pytest.mark.parametrize("solver", SOLVERS)
+def names(penalty):
+    return "+".join(type(part).__name__ for part in combine.as_list(penalty))
+
+
+EACH = ("SGD", "momentum", "RMSprop", "Adam", "AdamW", "Adagrad")
+
+
+@pytest.mark.parametrize(
+    ("solver", "penalty"),
+    [(s, p) for s in SOLVERS for p in (OBJECTIVES if s in EACH else OBJECTIVES[::5])],
+    ids=lambda x: x if isinstance(x, str) else names(x),
+)
 def test_where_an_optimizer_rests_the_optimality_condition_holds(solver, penalty, rng):
     gradient = problem(rng)
-    p = Parameter(rng.normal(size=(5, 4)))
+    p = Parameter(combine.prox(penalty, rng.normal(size=(5, 4)), 0.1))
     p.penalty = penalty
     optimizer = SOLVERS[solver]([p])
 
     def distance(w):
-        return penalty.subdiff_distance(w, gradient(w)).max()
+        return combine.residual(penalty, w, gradient(w))[0].max()
 
     assert converge(p, optimizer, gradient, distance) < 1e-6
-    if isinstance(penalty, (L1, ElasticNet, GroupLasso, NonNegative)):
+    if isinstance(penalty, (L1, ElasticNet, GroupLasso, SparseGroupLasso, MCP, SCAD, L1Ball)):
         assert 0 < np.count_nonzero(p.data) < p.data.size
+    if isinstance(penalty, (NuclearNorm, SpectralNorm)):
+        sigma = np.linalg.svd(p.data, compute_uv=False)
+        wanted = 0.8 if isinstance(penalty, SpectralNorm) else 0.0
+        assert np.isclose(sigma, wanted, rtol=1e-12, atol=1e-12).any()
+    if isinstance(penalty, TotalVariation):
+        assert (np.diff(p.data, axis=1) == 0).any()
     if isinstance(penalty, MaxNorm):
-        assert (penalty.norms(p.data) > 0.6 * (1 - 1e-12)).any()
+        assert (penalty.norms(p.data) > penalty.limit * (1 - 1e-12)).any()
 
 
 def test_a_threshold_of_lr_times_lam_would_rest_elsewhere(rng):
