@@ -42,10 +42,9 @@ class Part:
 
     @property
     def margin(self):
-        """How far inside its subdifferential the nearest zero lies; NaN without penalised zeros."""
-        if self.penalty == "-" or not self.zeros:
-            return np.nan
-        return float(self.slack[self.value == 0].min())
+        """The least slack of a zero that lies inside its subdifferential; NaN if none does."""
+        inside = self.slack[(self.value == 0) & (self.slack > 0)]
+        return float(inside.min()) if inside.size else np.nan
 
 
 @dataclass(frozen=True, eq=False)
