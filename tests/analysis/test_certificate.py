@@ -129,6 +129,38 @@ def test_multinomial_logistic_regression_with_l1_is_scikit_learns(lam, wine):
     assert 0 <= found.gap < 1e-9 and found.residual < 1e-9
 
 
+GLMNET = [  # python-glmnet 2.6.1, standardize=False, tol=1e-16: lambda, alpha, objective, support
+    (0.1, 1.0, 0.3374150037678805, "0011001010"),
+    (0.02, 1.0, 0.2667209554760762, "0111101011"),
+    (0.1, 0.7, 0.31727624463555215, "0111001010"),
+    (0.02, 0.7, 0.2606596136475551, "0111101011"),
+]
+GLMNET_OF_CLASSES = [
+    (0.05, 0.4624264319037913, "0001001000011 1010000001001 0000001000110"),
+    (0.01, 0.16658447933976206, "0001000000011 1110000101101 0000001000110"),
+]
+
+
+def support(w):
+    return " ".join("".join("01"[int(x)] for x in row != 0) for row in w)
+
+
+@pytest.mark.parametrize(("lam", "alpha", "objective", "want"), GLMNET)
+def test_lasso_and_elastic_net_are_glmnets(lam, alpha, objective, want, diabetes):
+    model = linear(10, 1, ElasticNet(2 * lam, alpha))
+    found = mr.polish(model, diabetes, F.mse_loss, **EXACT)
+    assert found.objective / 2 == pytest.approx(objective, abs=1e-9)
+    assert support(model.weight.data) == want
+
+
+@pytest.mark.parametrize(("lam", "objective", "want"), GLMNET_OF_CLASSES)
+def test_multinomial_logistic_regression_with_l1_is_glmnets(lam, objective, want, wine):
+    model = linear(13, 3, L1(lam))
+    found = mr.polish(model, wine, **EXACT)
+    assert found.objective == pytest.approx(objective, abs=1e-9)
+    assert support(model.weight.data) == want
+
+
 # the gap
 
 
