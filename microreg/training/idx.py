@@ -32,7 +32,7 @@ def read_idx(path):
     content = Path(path).read_bytes()
     if content[:2] == b"\x1f\x8b":
         content = gzip.decompress(content)
-    start, kind, ndim = content[:2], *content[2:4].ljust(2, b"\0")
+    start, (kind, ndim) = content[:2], tuple(content[2:4].ljust(2, b"\0"))
     head = 4 + 4 * ndim
     if start != b"\0\0" or kind not in DTYPES or len(content) < head:
         raise ValueError(
