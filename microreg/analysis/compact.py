@@ -15,6 +15,7 @@ import numpy as np
 
 from .. import nn
 from ..grad_mode import no_grad
+from ..nn.utils.parametrize import is_parametrized
 from ..tensor import Tensor
 from ..training.data import dtype_of, inputs
 from . import cut
@@ -74,7 +75,8 @@ def compact(model, example=None, *, drop_inputs=False):
 
     In evaluation mode the smaller network has the outputs of `model`, which stays as it is. Chains
     of layers in a Sequential are made smaller: Linear, Conv2d, BatchNorm, LayerNorm, pooling,
-    Flatten, Dropout and activations. Layers of any other kind keep their inputs and outputs, and a
+    Flatten, Dropout and activations; weights that are computed from others (weight_norm) become
+    plain. Layers of any other kind keep their inputs and outputs, and a
     module with a forward of its own has the Sequentials in it made smaller, each by itself.
 
     Parameters
@@ -127,7 +129,7 @@ def smaller(model):
 
 def _smaller(module, prefix, shared, memo, report):
     """A smaller copy of a module. `memo` makes one copy of what stands in several places."""
-    if id(module) in shared:
+    if id(module) in shared or is_parametrized(module):
         return copy.deepcopy(module, memo)
     if is_chain(module):
         return _smaller_chain(module, prefix, shared, memo, report)

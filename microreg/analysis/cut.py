@@ -18,6 +18,7 @@ import numpy as np
 
 from .. import nn
 from ..grad_mode import no_grad
+from ..nn.utils.parametrize import is_parametrized, remove_parametrizations
 from ..tensor import Tensor
 from .parts import LayerNormOfPart, kept
 
@@ -223,9 +224,19 @@ RULES: dict[type, type[Each]] = {
 }
 
 
+def plain(layer):
+    """A copy whose computed weights (weight_norm, spectral_norm) are parameters of its own."""
+    made = copy.deepcopy(layer).eval()
+    for name in list(made.parametrizations):
+        remove_parametrizations(made, name)
+    return made.train(layer.training)
+
+
 def rule(layer):
     """The rule for a layer, or None: then all its inputs are needed and all its outputs move."""
     made = RULES.get(type(layer))
+    if made and is_parametrized(layer):
+        layer = plain(layer)
     if made is LayerNorm and len(layer.normalized_shape) != 1:
         return None
     if made is Flatten and (layer.start_dim, layer.end_dim) != (1, -1):

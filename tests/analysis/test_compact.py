@@ -6,6 +6,8 @@ import pytest
 import microreg as mr
 from microreg import nn, optim, penalties
 from microreg.analysis.compact import TOLERANCE
+from microreg.nn.utils import spectral_norm, weight_norm
+from microreg.nn.utils.parametrize import is_parametrized, register_parametrization
 
 DTYPES = [np.float32, np.float64]
 
@@ -279,6 +281,42 @@ def test_features_along_another_axis_are_not_mistaken(layers, rng):
     if isinstance(model[1], nn.Linear):
         kill(model[1], out=[0], into=[2])
     same_outputs(model, rng.normal(size=(4, 2, 6, 6)))
+
+
+@pytest.mark.parametrize("norm", [weight_norm, spectral_norm])
+def test_weights_that_are_computed_become_plain(norm, rng):
+    mr.manual_seed(2)
+    model = nn.Sequential(norm(nn.Linear(4, 6)), nn.ReLU(), norm(nn.Linear(6, 3))).double()
+    for name, p in model.named_parameters():
+        if name.startswith("2.") and p.shape == (3, 6):
+            p.data[:, [1, 4]] = 0
+    for _ in range(20):
+        model(mr.tensor(rng.normal(size=(5, 4))))  # spectral_norm turns its vectors in training
+    before = [p.data.copy() for p in model.parameters()]
+    small = same_outputs(model, rng.normal(size=(30, 4)))
+    assert shapes(small) == [(4, 4), (3, 4)] and not is_parametrized(small[0])
+    for p, data in zip(model.parameters(), before, strict=True):
+        np.testing.assert_array_equal(p.data, data)
+    mr.fit(small, (rng.normal(size=(9, 4)), rng.integers(0, 3, 9)), epochs=1)
+    inside = nn.Sequential(Doubled(), nn.Linear(4, 2)).double()
+    same_outputs(inside, rng.normal(size=(30, 4)))
+
+
+class Doubled(nn.Module):
+    """A layer of another kind with a computed weight."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(np.array([1.0, 2.0, 0.5, 3.0]))
+        register_parametrization(self, "scale", Twice())
+
+    def forward(self, input):
+        return input * self.scale
+
+
+class Twice(nn.Module):
+    def forward(self, x):
+        return x * 2
 
 
 def test_no_random_numbers_are_used_up_and_no_penalty_is_carried_over():
