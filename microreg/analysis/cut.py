@@ -20,6 +20,7 @@ from .. import nn
 from ..grad_mode import no_grad
 from ..nn.utils.parametrize import is_parametrized, remove_parametrizations
 from ..tensor import Tensor
+from .kinds import ACTIVATIONS, NOISE
 from .parts import LayerNormOfPart, kept
 
 
@@ -154,7 +155,7 @@ class BatchNorm(Each):
     def __init__(self, layer):
         super().__init__(layer)
         self.features = layer.num_features
-        if isinstance(layer, nn.BatchNorm2d):
+        if isinstance(layer, (nn.BatchNorm2d, nn.GhostBatchNorm2d)):
             self.axis = self.axis_out = 1
 
     def constants(self, c):
@@ -209,17 +210,18 @@ class LayerNorm(Each):
         return LayerNormOfPart(self.layer, keep, c[~keep])
 
 
-ACTIVATIONS = (nn.ReLU, nn.Tanh, nn.Sigmoid, nn.GELU)
 RULES: dict[type, type[Each]] = {
     nn.Linear: Weighted,
     nn.Conv2d: Weighted,
     nn.BatchNorm1d: BatchNorm,
     nn.BatchNorm2d: BatchNorm,
+    nn.GhostBatchNorm1d: BatchNorm,
+    nn.GhostBatchNorm2d: BatchNorm,
     nn.LayerNorm: LayerNorm,
     nn.MaxPool2d: Pool,
     nn.Flatten: Flatten,
-    nn.Dropout: Same,
     nn.Identity: Same,
+    **dict.fromkeys(NOISE, Same),
     **dict.fromkeys(ACTIVATIONS, Each),
 }
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import nn, optim
+from .. import optim
 from ..grad_mode import is_grad_enabled, no_grad
 from ..penalties.combine import as_list
 from ..penalties.separable import WeightDecay
@@ -17,6 +17,7 @@ from ..tensor import Tensor
 from ..training.data import dtype_of, inputs
 from .compact import made_up_rows
 from .effective import shrinking
+from .kinds import BATCH_NORMS, is_noise
 
 ROWS = 32  # to try a model on
 EPS = 1e-14  # of a norm; enough to keep a constant from being divided by 0
@@ -81,9 +82,6 @@ def lint(model, optimizer=None, data=None, *, batch_size=None):
     found += _coupled(optimizer) + _biases(named, decays) + _twice(named, decays)
     found += _mode(model, optimizer) + _not_trained(named, decays, optimizer)
     return found
-
-
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
 def _decays(optimizer):
@@ -151,9 +149,7 @@ def _twice(named, decays):
 
 def _mode(model, optimizer):
     depends = [
-        (name, m)
-        for name, m in model.named_modules()
-        if "Drop" in type(m).__name__ or isinstance(m, BATCH_NORMS)
+        (name, m) for name, m in model.named_modules() if is_noise(m) or isinstance(m, BATCH_NORMS)
     ]
     predicts = optimizer is None or not is_grad_enabled()
     wrong = [(name, m) for name, m in depends if m.training is predicts]
@@ -210,7 +206,7 @@ class _Probe:
     def __init__(self, model, example):
         self.model = copy.deepcopy(model).double().train()
         for module in self.model.modules():
-            if "Drop" in type(module).__name__:
+            if is_noise(module):
                 module.eval()
             if hasattr(module, "eps"):
                 module.eps = EPS

@@ -24,6 +24,7 @@ from ..runtime import set_num_threads
 from ..tensor import Tensor
 from ..training import predict
 from ..training.data import dtype_of, pair
+from .kinds import BATCH_NORMS, is_noise
 from .path_result import Path
 from .trainer import Task, Trainer, varies
 
@@ -125,7 +126,7 @@ def _task(model, rule, loss, optimizer, steps, tol, fit_options):
                 f"got {parts}"
             )
     weights = [n for n, p in named.items() if p.ndim >= 2]
-    noisy = [type(m).__name__ for m in model.modules() if _is_noisy(m)]
+    noisy = [type(m).__name__ for m in model.modules() if is_noise(m) or isinstance(m, BATCH_NORMS)]
     if optimizer is None and (noisy or fit_options):
         cause = (
             f"{noisy[0]} needs batches" if noisy else f"{sorted(fit_options)} are options of fit"
@@ -143,12 +144,6 @@ def _task(model, rule, loss, optimizer, steps, tol, fit_options):
         )
     model.train()
     return Task(model, chosen, loss, optimizer, steps, tol, fit_options, len(weights) == 1)
-
-
-def _is_noisy(module):
-    """Whether a layer's output on all rows is not a function of its numbers alone."""
-    kind = type(module).__name__
-    return "Drop" in kind or kind.startswith("BatchNorm")
 
 
 def _largest(task, X, y, ratio):

@@ -6,7 +6,7 @@ from ..grad_mode import no_grad
 from ..tensor import Tensor
 from ..training import Callback
 from ..training.data import dtype_of, inputs
-from .cut import ACTIVATIONS
+from .kinds import ACTIVATIONS
 
 PERCENTILES = (15, 50, 85)  # Ioffe, Szegedy, "Batch Normalization", ICML 2015, figure 1
 SAMPLE = 2000  # entries of a weight that are recorded at most

@@ -66,6 +66,8 @@ CHAINS = {
     "mlp, tanh": (lambda dtype: mlp(dtype, act=nn.Tanh), (7,)),
     "mlp, sigmoid, batch norm": (lambda dtype: mlp(dtype, nn.BatchNorm1d, nn.Sigmoid), (7,)),
     "mlp, gelu, layer norm": (lambda dtype: mlp(dtype, nn.LayerNorm, nn.GELU), (7,)),
+    "mlp, ghost batch norm": (lambda dtype: mlp(dtype, nn.GhostBatchNorm1d), (7,)),
+    "cnn, ghost batch norm": (lambda dtype: cnn(dtype, nn.GhostBatchNorm2d), (3, 6, 6)),
     "cnn": (lambda dtype: cnn(dtype), (3, 6, 6)),
     "cnn, no padding": (lambda dtype: cnn(dtype, padding=0), (3, 8, 8)),
     "cnn, batch norm": (lambda dtype: cnn(dtype, nn.BatchNorm2d), (3, 6, 6)),

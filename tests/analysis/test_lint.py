@@ -158,6 +158,18 @@ def test_a_forgotten_eval_or_train():
     assert mr.lint(network(None, dropout=False)) == []
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [nn.GaussianNoise(), nn.AlphaDropout(), nn.DropPath(), nn.GhostBatchNorm1d(4, 8),
+     nn.BatchRenorm1d(4)],
+    ids=lambda layer: type(layer).__name__,
+)  # fmt: skip
+def test_every_layer_that_is_another_in_training_is_known(layer):
+    model = nn.Sequential(nn.Linear(6, 4, bias=False), layer, nn.Linear(4, 2)).train()
+    assert checks(model) == [("mode", "1")]
+    assert checks(model, sgd(model)) == []
+
+
 def test_a_penalty_on_what_is_not_trained():
     model = mr.attach(network(None), {"0.weight": L1(1e-3)})
     assert checks(model, optim.SGD(model[3].parameters())) == [("not trained", "0.weight")]
