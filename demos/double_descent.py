@@ -4,11 +4,11 @@ An MLP with two hidden layers on 4,000 rows of MNIST-1D, 15 % of the labels draw
 test error falls, rises where the network is just wide enough to learn the labels by heart, and
 falls again. With L2 or dropout, chosen once for all widths, it does not rise.
 
-    python demos/double_descent.py [--seeds 2]
+    python demos/double_descent.py [--seeds 1]
 
-Writes double_descent.png to demos/output. Claims, asserted: without regularization some width
-between 27 and 80 makes a point more mistakes than some narrower one, and three more than 300 units;
-with L2 or dropout no width makes two more than any narrower one.
+Writes double_descent.png to demos/output. Claims, asserted: without regularization 36 and
+47 units make 1.5 points more mistakes than 27, and three more than 300; with L2 or dropout they
+make no point more than 27.
 
 Belkin et al., "Reconciling Modern Machine-Learning Practice and the Classical Bias-Variance
 Trade-Off", PNAS 116 (2019). Nakkiran et al., "Optimal Regularization Can Mitigate Double Descent",
@@ -86,10 +86,11 @@ def main():
         axis.set(xscale="log", xlabel="hidden units a layer", ylabel="% wrong; dashed: training")
         axis.set_xticks(WIDTHS[::2], WIDTHS[::2])
         axis.legend()
-    rise = {w: (e[1] - np.minimum.accumulate(e[1])).max() for w, e in mean.items()}
-    print("largest rise of the test error with width: ", rise)
-    assert rise["none"] > 1 and mean["none"][1, 4:8].max() > mean["none"][1, -1] + 3, mean
-    assert rise["L2(3e-3)"] < 2 and rise["dropout(0.2)"] < 2, rise
+    peak = {way: e[1, 4:6].mean() - e[1, [3, -1]] for way, e in mean.items()}
+    for way, (before, after) in peak.items():
+        print(f"{way}: 36 and 47 units: {before:+.1f} points against 27, {after:+.1f} against 300")
+    assert peak["none"][0] > 1.5 and peak["none"][1] > 3, peak
+    assert peak["L2(3e-3)"][0] < 1 and peak["dropout(0.2)"][0] < 1, peak
     print(f"\nfigure: {OUTPUT / 'double_descent.png'}")
 
 
