@@ -7,7 +7,7 @@ import microreg.nn.functional as F
 
 import numpy as _np
 
-from . import functional, nn, optim, penalties
+from . import functional, nn, onnx, optim, penalties
 from .analysis import (
     Watch,
     certificate,
@@ -102,6 +102,7 @@ __all__ = [
     "no_grad",
     "ones",
     "ones_like",
+    "onnx",
     "optim",
     "path",
     "penalties",

@@ -5,7 +5,6 @@ arrays: memory that is reserved and never filled, so that shapes and views are k
 not. A real array that a launch takes (a parameter, a constant) is bound as it is.
 """
 
-import contextlib
 import gc
 import os
 import sys
@@ -18,7 +17,7 @@ import numpy as np
 from ..errors import CaptureError
 from .cpu import address
 from .program import Launch
-from .remote import Home, Remote, _thread, homes
+from .remote import Home, Remote, recording
 
 POISON = 256  # numbers at the beginning of a remote array that are NaN
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -86,17 +85,9 @@ class Recorder(Home):
         self.modules, self.tensors, self.leaves, self.optimizers = {}, {}, {}, []
         self.conditions = []  # functions that say whether what was recorded still holds
 
-    @contextlib.contextmanager
     def recording(self):
         """Record what this thread launches."""
-        before = getattr(_thread, "recorder", None)
-        _thread.recorder = self
-        homes.add(self)
-        try:
-            yield self
-        finally:
-            homes.discard(self)
-            _thread.recorder = before
+        return recording(self)
 
     def refuse(self, what):
         raise CaptureError(

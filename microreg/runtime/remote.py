@@ -5,6 +5,7 @@ attempt to look at the numbers raises; what must be computed goes through `launc
 to the array's `home`: who owns the memory and runs kernels on it.
 """
 
+import contextlib
 import threading
 
 import numpy as np
@@ -80,6 +81,19 @@ def home_of(args):
     if recording is not None:
         return recording
     return next((x.home for x in args if isinstance(x, Remote)), None)
+
+
+@contextlib.contextmanager
+def recording(home):
+    """What this thread computes meanwhile is meant for `home`; for this CPU if that is None."""
+    before = getattr(_thread, "recorder", None)
+    _thread.recorder = home
+    homes.add(home)
+    try:
+        yield home
+    finally:
+        homes.discard(home)
+        _thread.recorder = before
 
 
 class Home:
