@@ -1,4 +1,4 @@
-"""python -m microreg info | warmup | gradcheck FILE.py:FUNCTION"""
+"""python -m microreg info | warmup | gradcheck FILE.py:FUNCTION | compare TABLE | bench"""
 
 import argparse
 import importlib.util
@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from . import Tensor, __version__, get_num_threads, gradcheck, nn
+from .analysis import RECIPES, compare, frame
 from .kernels import _cache
+from .speed import speed
 from .warmup import warmup
 
 
@@ -67,6 +69,26 @@ def _random_input(target, model):
     )
 
 
+def compare_table(chosen):
+    """Compare regularizers on a table; print the result and write it as a page."""
+    page = Path(chosen.html or f"{Path(chosen.table).stem}-comparison.html")
+    try:
+        data = frame.read(chosen.table, chosen.target, chosen.drop, chosen.task)
+        print(
+            f"{chosen.table}: {len(data.X)} rows, {len(data.columns)} inputs, "
+            + (f"classes {data.classes}" if data.classes else f"numbers in {chosen.target!r}")
+        )
+        found = compare(
+            data.X, data.y, hidden=chosen.hidden, recipes=chosen.only, folds=chosen.folds,
+            epochs=chosen.epochs, seed=chosen.seed, n_jobs=chosen.jobs,
+        )  # fmt: skip
+        print(found)
+        found.save(page)
+    except (ImportError, ValueError) as error:
+        raise SystemExit(f"compare: {str(error).removeprefix('compare: ')}") from None
+    print(f"{page} written")
+
+
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m microreg", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -75,11 +97,28 @@ def main(arguments=None):
     warmer.add_argument("--jobs", type=int, help="processes that compile; one for each core")
     checker = commands.add_parser("gradcheck", help="check the gradients of your own model")
     checker.add_argument("target", help="FILE.py:FUNCTION; it returns a model, or (model, X, y)")
+    comparer = commands.add_parser("compare", help="compare regularizers on a table of yours")
+    comparer.add_argument("table", help="a CSV or Parquet file")
+    comparer.add_argument("--target", required=True, help="the column to predict")
+    comparer.add_argument("--drop", nargs="+", default=(), help="columns to leave out")
+    comparer.add_argument("--task", choices=["classification", "regression"])
+    comparer.add_argument("--only", nargs="+", metavar="NAME", help=f"some of {list(RECIPES)}")
+    comparer.add_argument("--hidden", nargs="*", type=int, default=[32], help="widths of layers")
+    comparer.add_argument("--folds", type=int, default=5)
+    comparer.add_argument("--epochs", type=int, default=100)
+    comparer.add_argument("--seed", type=int, default=0)
+    comparer.add_argument("--jobs", type=int, help="processes; the numbers are the same")
+    comparer.add_argument("--html", help="the page to write; TABLE-comparison.html")
+    commands.add_parser("bench", help="microseconds of training steps on this machine")
     chosen = parser.parse_args(arguments)
     if chosen.command == "info":
         info()
     elif chosen.command == "warmup":
         warmup(chosen.jobs)
+    elif chosen.command == "compare":
+        compare_table(chosen)
+    elif chosen.command == "bench":
+        speed()
     else:
         return 0 if check(chosen.target) else 1
     return 0

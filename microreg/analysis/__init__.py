@@ -3,6 +3,8 @@
 from . import plots
 from .certificate import Certificate, certificate, polish
 from .compact import Compaction, compact
+from .compare import RECIPES, Recipe, compare
+from .comparison import Comparison
 from .convention import convention
 from .effective import effective_parameters
 from .lint import lint
@@ -12,13 +14,17 @@ from .report import Report, report
 from .watch import Watch
 
 __all__ = [
+    "RECIPES",
     "Certificate",
     "Compaction",
+    "Comparison",
     "Path",
+    "Recipe",
     "Report",
     "Watch",
     "certificate",
     "compact",
+    "compare",
     "convention",
     "effective_parameters",
     "lint",

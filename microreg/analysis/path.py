@@ -8,24 +8,21 @@ does.
 """
 
 import copy
-import os
-import threading
 import warnings
 
 import numpy as np
-from tqdm import tqdm
 
 from .. import functional as F
 from ..penalties.attach import attach, number
 from ..penalties.combine import as_list
 from ..penalties.schedule import Schedule
 from ..random import generator, get_rng_state, manual_seed, set_rng_state
-from ..runtime import set_num_threads
 from ..tensor import Tensor
 from ..training import predict
 from ..training.data import dtype_of, pair
 from .kinds import BATCH_NORMS, is_noise
 from .path_result import Path
+from .spread import spread
 from .trainer import Task, Trainer, varies
 
 DOUBLINGS = 20  # of the strength, after which weights that are not zero yet never will be
@@ -104,7 +101,8 @@ def path(
         lambdas = np.sort(np.asarray(lambdas, np.float64).reshape(-1))[::-1]
         if not len(lambdas) or not np.isfinite(lambdas).all() or lambdas[-1] < 0:
             raise ValueError(f"path(lambdas={lambdas}): expected finite strengths of at least 0")
-    results = _spread(task, lambdas, X, y, runs, n_jobs, progress)
+    calls = [(task, lambdas, X, y, *run) for run in runs]
+    results = spread(_walk, calls, n_jobs, progress, "path")
     return Path(task, (X, y), lambdas, results[0], *_scores(results, val))
 
 
@@ -187,32 +185,6 @@ def _held_out(val, n, seeds):
         (np.sort(np.concatenate(folds[:i] + folds[i + 1 :])), np.sort(folds[i])) for i in range(val)
     ]
     return [(None, None, 0, True)] + [(*part, s, False) for s in range(seeds) for part in parts]
-
-
-def _spread(task, lambdas, X, y, runs, n_jobs, progress):
-    """The points of every run, here or by joblib."""
-    bar = tqdm(runs, unit="run", disable=None if progress else True)
-    if n_jobs is None:
-        return [_walk(task, lambdas, X, y, *run) for run in bar]
-    try:
-        import joblib
-    except ImportError:
-        raise ImportError("path(n_jobs=...): needs joblib; pip install 'microreg[sweep]'") from None
-    here = os.getpid()
-    calls = (joblib.delayed(_elsewhere)(here, task, lambdas, X, y, *run) for run in runs)
-    found = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(calls)
-    return [points for _, points in zip(bar, found, strict=True)]
-
-
-ALONE = threading.Lock()  # a process has one random state, so threads of a backend take turns
-
-
-def _elsewhere(parent, *run):
-    """A run in a worker process, which has one thread: the processes share the cores."""
-    with ALONE:
-        if os.getpid() != parent:
-            set_num_threads(1)
-        return _walk(*run)
 
 
 def _walk(task, lambdas, X, y, rows, val, seed, keep):

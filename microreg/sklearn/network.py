@@ -8,6 +8,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from .. import functional as F
+from ..analysis import recipe
 from ..nn import Linear
 from ..tensor import Tensor
 from ..training import EarlyStopping, fit, predict
@@ -42,7 +43,7 @@ class Fitted(BaseEstimator):
     def _weight(self, i):
         if "model_" not in self.__dict__:
             raise AttributeError(f"{type(self).__name__} is not fitted yet")
-        return dict(self.model_.named_parameters())[build.weights(self.model_)[i]].data
+        return dict(self.model_.named_parameters())[recipe.weights(self.model_)[i]].data
 
     def _only_layer(self):
         self._weight(0)
@@ -109,7 +110,7 @@ class Trained(Fitted):
     def _start(self, inputs, outputs, dtype):
         """A new network and optimizer."""
         self.model_ = build.make(self, inputs, outputs, dtype)
-        make = build.chosen(build.OPTIMIZERS, self.optimizer, type(self).__name__, "optimizer")
+        make = recipe.chosen(build.OPTIMIZERS, self.optimizer, type(self).__name__, "optimizer")
         parameters = self.model_.parameters()
         own = callable(self.optimizer)
         self._optimizer = make(parameters) if own else make(parameters, lr=self.lr)
@@ -165,9 +166,10 @@ OPTIONS = """
         Between a hidden layer and its activation.
     dropout : float, default 0
         After each hidden activation.
-    penalty : None, "l1", "l2", "elastic_net", "group_lasso", "weight_decay", Penalty or rule
-        A word takes `lam` as its strength; "group_lasso" acts on the inputs, with "l2" on the other
-        weights. A penalty or a rule for `attach` has strengths of its own.
+    penalty : None, a word, a Penalty, or a rule for `attach`
+        "l1", "l2", "elastic_net", "group_lasso", "mcp", "scad", "weight_decay": a word takes `lam`
+        as its strength. "group_lasso" acts on the inputs, with "l2" on the other weights. A penalty
+        or a rule has strengths of its own.
     lam : float, default 1e-4
     optimizer : "adam", "adamw", "sgd", "rmsprop", or callable parameters -> Optimizer
     lr : float, default 3e-3

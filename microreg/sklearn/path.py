@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils.validation import column_or_1d, validate_data
 
-from ..analysis import path
+from ..analysis import path, recipe
 from ..penalties import L2, attach
 from . import build, targets
 from .network import FLOATS, ClassOutputs, Fitted, NumberOutputs
@@ -42,11 +42,11 @@ class _Path(Fitted):
                 f"{who}(cv={self.cv}): expected a row for each fold, got n_samples={len(X)}"
             )
         with build.seeded(self.random_state):
-            model = build.network(
+            model = recipe.network(
                 who, self.hidden, self.activation, None, 0, X.shape[1], outputs, X.dtype
             )
-            rule = build.penalise(who, model, self.penalty, 1.0, self.ridge)
-            if len(build.weights(model)) > 1:
+            rule = recipe.penalised(who, model, self.penalty, 1.0, self.ridge)
+            if len(recipe.weights(model)) > 1:
                 attach(model, L2(self.ridge))
             self.path_ = path(
                 model,
