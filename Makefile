@@ -17,7 +17,7 @@ STAMP := .venv/complete-$(firstword $(shell { cat pyproject.toml Makefile; pwd; 
 RENEW := $(shell have=$$($(PY) -c '$(WHICH)' 2>/dev/null) && \
     { [ -z "$(PYTHON)" ] || [ "$$have" = "$$("$(PYTHON)" -c '$(WHICH)' 2>&1)" ]; } || echo renew)
 
-.PHONY: help install demo demos test test-long lint bench clean renew
+.PHONY: help install demo demos test test-long lint bench docs clean renew
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -45,8 +45,11 @@ lint: $(STAMP)-lint ## check style and types
 bench: $(STAMP) ## run the benchmarks
 	$(PY) tests/benchmarks/bench.py $(ARGS)
 
+docs: $(STAMP)-docs ## build the documentation, docs/_build/index.html
+	$(PY) -m sphinx -q -W --keep-going docs docs/_build
+
 clean: ## remove .venv and everything else that can be made again
-	rm -rf .venv build dist .pytest_cache .hypothesis .ruff_cache .mypy_cache demos/output
+	rm -rf .venv build dist docs/_build .pytest_cache .hypothesis .ruff_cache .mypy_cache demos/output
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): $(RENEW)
@@ -72,4 +75,8 @@ $(STAMP): $(RENEW)
 
 $(STAMP)-lint: $(STAMP)
 	$(PIP) install --group lint
+	touch $@
+
+$(STAMP)-docs: $(STAMP)
+	$(PIP) install --group docs
 	touch $@

@@ -48,7 +48,7 @@ from .penalties import attach
 from .random import get_rng_state, manual_seed, set_rng_state
 from .runtime import get_num_threads, set_num_threads
 from .tensor import Tensor, grad
-from .training import Callback, EarlyStopping, History, evaluate, fit, predict
+from .training import Callback, EarlyStopping, History, TensorBoard, evaluate, fit, predict
 
 __version__ = "0.1.0"
 
@@ -66,6 +66,7 @@ __all__ = [
     "History",
     "ShapeError",
     "Tensor",
+    "TensorBoard",
     "Watch",
     "__version__",
     "arange",

@@ -18,7 +18,7 @@ ROOMS = [  # from the top; a room may import from its own line and from those be
     {"penalties"},
     {"graph"},
     {"methods", "tensor"},
-    {"creation", "random"},
+    {"creation", "random", "terminal"},
     {"functional"},
     {"capture"},
     {"nn"},

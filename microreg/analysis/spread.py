@@ -3,9 +3,8 @@
 import os
 import threading
 
-from tqdm import tqdm
-
 from ..runtime import set_num_threads
+from ..terminal import tqdm
 
 
 def spread(function, runs, n_jobs=None, progress=True, who="spread"):

@@ -1,13 +1,13 @@
 """fit, predict, evaluate: the training loop."""
 
 import numpy as np
-from tqdm import tqdm
 
 from .. import functional as F
 from .. import penalties
 from ..grad_mode import no_grad
 from ..optim import Adam
 from ..tensor import Tensor
+from ..terminal import tqdm
 from . import data as batching
 from .history import History
 from .passes import Pass
