@@ -7,7 +7,7 @@ import microreg.nn.functional as F
 
 import numpy as _np
 
-from . import functional, nn, onnx, optim, penalties
+from . import functional, nn, onnx, optim, parallel, penalties
 from .analysis import (
     Watch,
     certificate,
@@ -107,6 +107,7 @@ __all__ = [
     "ones_like",
     "onnx",
     "optim",
+    "parallel",
     "path",
     "penalties",
     "plots",

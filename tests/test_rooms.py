@@ -26,7 +26,7 @@ ROOMS = [  # from the top; a room may import from its own line and from those be
     {"gradcheck"},
     {"training"},
     {"analysis"},
-    {"onnx", "sklearn"},
+    {"onnx", "parallel", "sklearn"},
     {"__init__", "__main__", "bench", "speed", "warmup"},
 ]
 COMPILERS = ("numba", "llvmlite", "numba_cuda")

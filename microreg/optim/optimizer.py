@@ -32,6 +32,7 @@ class Optimizer:
         self.param_groups = []
         self._slots = []
         self._program = None
+        self._step_pre_hooks = []
         params = list(params)
         if not params:
             raise ValueError(f"{type(self).__name__}: expected parameters, got an empty list")
@@ -81,6 +82,8 @@ class Optimizer:
     def step(self, closure=None):
         """Update every parameter that has a gradient; returns closure()'s loss if there is one."""
         loss = None if closure is None else closure()
+        for hook in self._step_pre_hooks:
+            hook(self, (), {})
         active = [slot for slot in self._in_memory if slot.parameter.grad is not None]
         if not active:
             return loss
@@ -102,6 +105,10 @@ class Optimizer:
             self._program.bind(row, 0, slot.gradient)
         self._program.run()
         return loss
+
+    def register_step_pre_hook(self, hook):
+        """Call hook(optimizer, args, kwargs) at every step, before the gradients are read."""
+        self._step_pre_hooks.append(hook)
 
     def state_of(self, active):
         """What the launches of a step depend on, beside memory that they read."""
