@@ -7,6 +7,7 @@ import microreg as mr
 import microreg.nn.functional as F
 from microreg import nn
 from microreg.errors import CaptureError
+from microreg.penalties import L1
 
 pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -32,7 +33,8 @@ ROWS = [
     nn.Linear(6, 4), nn.Linear(6, 4, bias=False), nn.Identity(), nn.Dropout(0.3),
     nn.AlphaDropout(0.3), nn.DropPath(0.3), nn.GaussianNoise(0.3), nn.BatchNorm1d(6),
     nn.BatchRenorm1d(6), nn.GhostBatchNorm1d(6), nn.LayerNorm(6), nn.RMSNorm(6),
-    nn.LayerNorm(6, elementwise_affine=False), nn.GroupNorm(2, 6), Residual(),
+    nn.LayerNorm(6, elementwise_affine=False), nn.GroupNorm(2, 6), nn.HardConcrete(6),
+    nn.ActivityPenalty(L1(0.1)), Residual(),
 ]  # fmt: skip
 ACTIVATIONS = [
     "ReLU", "Tanh", "Sigmoid", "GELU", "CELU", "ELU", "SELU", "Hardsigmoid", "Hardswish",
@@ -54,6 +56,9 @@ IMAGES = [
 ]  # fmt: skip
 LATER = {  # layers that came with their ops; those not there yet are left out
     "Conv1d": lambda: (nn.Conv1d(7, 5, 3, padding=1), SEQUENCE),
+    "AvgPool1d": lambda: (nn.AvgPool1d(3, 2, 1), SEQUENCE),
+    "MaxPool1d": lambda: (nn.MaxPool1d(2), SEQUENCE),
+    "AdaptiveAvgPool1d": lambda: (nn.AdaptiveAvgPool1d(4), SEQUENCE),
     "AvgPool2d": lambda: (nn.AvgPool2d(3, 2, 1), IMAGE),
     "AdaptiveAvgPool2d": lambda: (nn.AdaptiveAvgPool2d((4, 3)), IMAGE),
     "MultiheadAttention": lambda: (SelfAttention(), SEQUENCE),
