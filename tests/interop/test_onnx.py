@@ -84,7 +84,9 @@ class SelfAttention(nn.Module):
 def cases():
     shapes = (ROWS, ROW), (SEQUENCES, SEQUENCE), (IMAGES, IMAGE)
     yield from ((layer, shape) for layers, shape in shapes for layer in layers)
-    yield from ((getattr(nn, name)(), ROW) for name in ACTIVATIONS if hasattr(nn, name))
+    dims = dict.fromkeys(("Softmax", "Softmin", "LogSoftmax"), (1,))
+    names = [name for name in ACTIVATIONS if hasattr(nn, name)]
+    yield from ((getattr(nn, name)(*dims.get(name, ())), ROW) for name in names)
     yield from (make() for name, make in LATER.items() if hasattr(nn, name))
 
 
