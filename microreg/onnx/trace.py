@@ -34,7 +34,7 @@ class Trace(Home):
 
     def __init__(self, rules):
         self.rules, self.nodes, self.known = rules, [], {}
-        self.modules = {}  # that were called
+        self.modules, self.constants = {}, {}  # that were called, and made, meanwhile
 
     def enter(self, array, name):
         """An array of which only the name is known from here on."""
@@ -53,8 +53,11 @@ class Trace(Home):
     def refuse(self, what):
         raise CaptureError(f"onnx.export: {what}: the numbers are not known; {users_line()}")
 
-    def where(self):
-        return users_line()
+    def empty(self, shape, dtype):
+        self.refuse("memory outside of an op")
+
+    def launch(self, kernel, args):
+        self.refuse("a change in place")
 
     def note_tensors(self, inputs):
         """Constants are written down as they are."""

@@ -260,6 +260,11 @@ class Forgets(nn.Module):
         return mr.ones(3)
 
 
+class Changes(nn.Module):
+    def forward(self, x):
+        return x.copy_(x * 2.0)
+
+
 class Says(nn.Module):
     def forward(self, x):
         return "x"
@@ -269,6 +274,7 @@ class Says(nn.Module):
     ("model", "options", "error", "text"),
     [
         (Reads(), {}, CaptureError, r"onnx\.export: item: the numbers are not known; .*test_onnx"),
+        (Changes(), {}, CaptureError, r"onnx\.export: a change in place: "),
         (Counts(), {}, ValueError, "depends on the number of rows; give batch_axis=None"),
         (Forgets(), {}, ValueError, "output 0 does not depend on the input"),
         (Says(), {}, ValueError, "expected tensors as outputs, got str"),
