@@ -83,6 +83,10 @@ def _counting(layout, query, count):
 def _mask(scores, rows, count, allowed, bias, layout, sample, head, first, scale):
     """s_ij from q_i . k_j; -inf where a key does not count."""
     lowest = scores.dtype.type(-np.inf)
+    if bias.size == 0 and allowed.size == 0 and layout[CAUSAL] == 0:
+        for j in range(scores.size):
+            scores[j] *= scale
+        return
     for i in range(rows):
         row = scores[i * count : (i + 1) * count]
         for j in range(row.size):
@@ -176,15 +180,16 @@ def attention(scratch, q, k, v, allowed, bias, keep, layout, out, lse, scale, dr
                     row[j] -= m
             for j in range(scores.size):
                 scores[j] = exp(scores[j])
+            totals = words[:rows]
             for i in range(rows):
                 row = scores[i * count : (i + 1) * count]
                 total = _total(row[: _counting(layout, first + i, count)])
-                if total == type(total)(0):  # no key is left
-                    sums[i] = np.inf
-                else:
-                    for j in range(row.size):
-                        row[j] /= total
-                    sums[i] += log(total)
+                totals[i] = total
+                share = type(total)(0) if total == type(total)(0) else type(total)(1) / total
+                for j in range(row.size):
+                    row[j] *= share
+            for i in range(rows):  # a query with no key left: its share of every key is 0
+                sums[i] = np.inf if totals[i] == 0 else sums[i] + log(totals[i])
             if keep.size > 0:
                 _drop(scores, rows, count, keep, layout, item, first, drop_scale)
             some_out = out[_at(layout, OUT, sample, head, first) :]
@@ -196,9 +201,9 @@ def attention(scratch, q, k, v, allowed, bias, keep, layout, out, lse, scale, dr
 
 
 @scalar
-def _zero(array, layout, name, sample, head, width):
-    """Zeros in every row of a head."""
-    for row in range(layout[KEYS]):
+def _zero(array, layout, name, sample, head, reached, width):
+    """Zeros in the rows of a head from `reached` on."""
+    for row in range(reached, layout[KEYS]):
         begin = _at(layout, name, sample, head, row)
         line = array[begin : begin + width]
         for j in range(line.size):
@@ -236,11 +241,14 @@ def attention_backward(
         some_v = v[_at(layout, V, sample, head, 0) :]
         some_dk = dk[_at(layout, DK, sample, head, 0) :]
         some_dv = dv[_at(layout, DV, sample, head, 0) :]
-        _zero(dk, layout, DK, sample, head, depth)
-        _zero(dv, layout, DV, sample, head, width)
+        # the first block of queries writes, the others add; what it does not reach starts with 0
+        reached = _counting(layout, min(BLOCK, queries) - 1, keys)
+        _zero(dk, layout, DK, sample, head, reached, depth)
+        _zero(dv, layout, DV, sample, head, reached, width)
         for first in range(0, queries, BLOCK):
             rows = min(BLOCK, queries - first)
             count = _counting(layout, first + rows - 1, keys)
+            adds = 0 if first == 0 else 1
             p, dp = memory[: rows * count], memory[held : held + rows * count]
             some_q = q[_at(layout, Q, sample, head, first) :]
             some_g = g[_at(layout, G, sample, head, first) :]
@@ -270,12 +278,12 @@ def attention_backward(
                 _drop(p, rows, count, keep, layout, item, first, drop_scale)
             args = (
                 p, some_g, words, some_dv, words, count, rows, width,
-                1, count, layout[G + 3], 0, layout[DV + 3], 1, NO_BIAS,
+                1, count, layout[G + 3], 0, layout[DV + 3], adds, NO_BIAS,
             )  # fmt: skip
             invoke(gemm, args, 0, 1)
             args = (
                 dp, some_q, words, some_dk, words, count, rows, depth,
-                1, count, layout[Q + 3], 0, layout[DK + 3], 1, NO_BIAS,
+                1, count, layout[Q + 3], 0, layout[DK + 3], adds, NO_BIAS,
             )  # fmt: skip
             invoke(gemm, args, 0, 1)
             args = (

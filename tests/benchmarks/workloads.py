@@ -36,16 +36,16 @@ class Block(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.norm1, self.qkv, self.out = nn.LayerNorm(64), nn.Linear(64, 192), nn.Linear(64, 64)
+        self.norm1, self.attention = (
+            nn.LayerNorm(64),
+            nn.MultiheadAttention(64, 4, batch_first=True),
+        )
         self.norm2, self.w1, self.w2 = nn.LayerNorm(64), nn.Linear(64, 256), nn.Linear(256, 64)
         self.head = nn.Linear(64, 10)
 
     def forward(self, x):
-        n, tokens, width = x.shape
-        qkv = self.qkv(self.norm1(x)).reshape(n, tokens, 3, 4, 16).permute(2, 0, 3, 1, 4)
-        q, k, v = qkv[0], qkv[1], qkv[2]
-        mixed = (q @ k.transpose(-1, -2) * 0.25).softmax(-1) @ v
-        x = x + self.out(mixed.transpose(1, 2).reshape(n, tokens, width))
+        h = self.norm1(x)
+        x = x + self.attention(h, h, h, need_weights=False)[0]
         x = x + self.w2(nn.functional.gelu(self.w1(self.norm2(x))))
         return self.head(x.mean(1))
 
