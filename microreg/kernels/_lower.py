@@ -75,7 +75,10 @@ def _optimise(module, interleave):
     builder.getModulePassManager().run(module, builder)
 
 
-_LIBM = re.compile(r"llvm\.|microreg_|Py|(sqrt|exp|log|pow|fabs|floor|ceil|mem(cpy|set|move))f?$")
+_LIBM = re.compile(
+    r"llvm\.|microreg_|Py|(sqrt|exp|log|pow|fabs|floor|ceil|mem(cpy|set|move)"
+    r"|sin|cos|tan|sinh|cosh|fmod)f?$"
+)
 
 
 def _refuse_foreign_calls(kernel, made):

@@ -10,14 +10,10 @@ from . import vecmath
 from ._jit import scalar
 from ._native import maximum as larger
 from ._native import minimum as smaller
+from ._native import rint
 
-exp, log, tanh, sigmoid, erf = (
-    vecmath.exp,
-    vecmath.log,
-    vecmath.tanh,
-    vecmath.sigmoid,
-    vecmath.erf,
-)
+exp, expm1, log, log1p = vecmath.exp, vecmath.expm1, vecmath.log, vecmath.log1p
+tanh, sigmoid, erf = vecmath.tanh, vecmath.sigmoid, vecmath.erf
 
 
 @scalar
@@ -46,6 +42,33 @@ def power(a, b):
 
 
 @scalar
+def remainder(a, b):
+    """a - b floor(a / b), with the sign of b."""
+    return a % b
+
+
+@scalar
+def floor_divide(a, b):
+    """floor(a / b)."""
+    return a // b
+
+
+@scalar
+def bit_and(a, b):
+    return a & b
+
+
+@scalar
+def bit_or(a, b):
+    return a | b
+
+
+@scalar
+def bit_xor(a, b):
+    return a ^ b
+
+
+@scalar
 def neg(v):
     return -v
 
@@ -66,6 +89,72 @@ def sign(v):
     if v > type(v)(0):
         return type(v)(1)
     return type(v)(-1) if v < type(v)(0) else v * type(v)(0)
+
+
+@scalar
+def floor(v):
+    """The largest integer that is not above v."""
+    near = rint(v)
+    return near - type(v)(1) if near > v else near
+
+
+@scalar
+def ceil(v):
+    """The smallest integer that is not below v."""
+    near = rint(v)
+    return near + type(v)(1) if near < v else near
+
+
+@scalar
+def round_even(v):
+    """The nearest integer, ties to even."""
+    return rint(v)
+
+
+@scalar
+def reciprocal(v):
+    return type(v)(1) / v
+
+
+@scalar
+def rsqrt(v):
+    """1 / sqrt(v)."""
+    return type(v)(1) / type(v)(math.sqrt(v))
+
+
+@scalar
+def log2(v):
+    return log(v) * type(v)(1.4426950408889634)
+
+
+@scalar
+def log10(v):
+    return log(v) * type(v)(0.4342944819032518)
+
+
+@scalar
+def sin(v):
+    return type(v)(math.sin(v))
+
+
+@scalar
+def cos(v):
+    return type(v)(math.cos(v))
+
+
+@scalar
+def tan(v):
+    return type(v)(math.tan(v))
+
+
+@scalar
+def sinh(v):
+    return type(v)(math.sinh(v))
+
+
+@scalar
+def cosh(v):
+    return type(v)(math.cosh(v))
 
 
 @scalar
@@ -143,6 +232,31 @@ def sigmoid_slope(g, out):
 
 
 @scalar
+def silu(v):
+    """v sigmoid(v)."""
+    return v * sigmoid(v)
+
+
+@scalar
+def silu_slope(g, x):
+    """g s (1 + x (1 - s)), s = sigmoid(x)."""
+    s = sigmoid(x)
+    return g * s * (type(g)(1) + x * (type(g)(1) - s))
+
+
+@scalar
+def elu(v):
+    """v above 0, e^v - 1 below."""
+    return v if v > type(v)(0) else expm1(v)
+
+
+@scalar
+def elu_slope(g, out):
+    """g above 0, g (out + 1) below: e^v is out + 1."""
+    return g if out > type(g)(0) else g * (out + type(g)(1))
+
+
+@scalar
 def gelu(v):
     """v Phi(v), Phi(v) = (1 + erf(v / sqrt 2)) / 2."""
     return v * vecmath.normal_cdf(v)
@@ -157,7 +271,15 @@ def gelu_slope(g, x):
 @scalar
 def softplus(v):
     """log(1 + e^v) = max(v, 0) + log(1 + e^-|v|)."""
-    return larger(v, type(v)(0)) + vecmath.log1p(exp(-abs(v)))
+    return larger(v, type(v)(0)) + log1p(exp(-abs(v)))
+
+
+@scalar
+def binary_cross_entropy(p, y):
+    """-y log p - (1 - y) log(1 - p), no logarithm below -100."""
+    least = type(p)(-100)
+    one = type(p)(1)
+    return (y - one) * larger(log1p(-p), least) - y * larger(log(p), least)
 
 
 @scalar

@@ -154,3 +154,26 @@ def add_rows_at(g, index, out):
             row, source = out[at], g[i]
             for j in range(row.size):
                 row[j] += source[j]
+
+
+@kernel("x[n,m] index:int64[n,k] -> out[n,k]", split="n")
+def take_along_rows(x, index, out):
+    """out[i, j] = x[i, index[i, j]]; an index outside the row gives NaN."""
+    for i in range(index.shape[0]):
+        row, places, target = x[i], index[i], out[i]
+        for j in range(places.size):
+            at = places[j] if places[j] >= 0 else places[j] + row.size
+            target[j] = row[at] if 0 <= at < row.size else nothing(target[j])
+
+
+@kernel("g[n,k] index:int64[n,k] -> out[n,m]", split="n")
+def add_along_rows(g, index, out):
+    """out = 0, then out[i, index[i, j]] += g[i, j], j ascending."""
+    for i in range(index.shape[0]):
+        source, places, row = g[i], index[i], out[i]
+        for j in range(row.size):
+            row[j] = 0
+        for j in range(places.size):
+            at = places[j] if places[j] >= 0 else places[j] + row.size
+            if 0 <= at < row.size:
+                row[at] += source[j]

@@ -123,3 +123,40 @@ def argmax_rows(x, out):
             if row[j] > best or (row[j] != row[j] and best == best):
                 place = j
         out[i] = place
+
+
+@kernel("x[n,d] -> out[n]", split="n")
+def prod_rows(x, out):
+    """out[i] = the product of row i."""
+    for i in range(x.shape[0]):
+        row = x[i]
+        total = 1.0
+        for j in range(row.size):
+            total *= row[j]
+        out[i] = total
+
+
+@kernel("g[n] x[n,d] -> dx[n,d]", split="n")
+def prod_rows_backward(g, x, dx):
+    """dx[i, j] = g[i] times the product of the others in row i, so that zeros divide nothing."""
+    for i in range(x.shape[0]):
+        row, target = x[i], dx[i]
+        ahead = 1.0
+        for j in range(row.size):
+            target[j] = ahead
+            ahead *= row[j]
+        behind = float(g[i])
+        for j in range(row.size - 1, -1, -1):
+            target[j] *= behind
+            behind *= row[j]
+
+
+@kernel("x[n,d] -> out[n,d]", split="n")
+def cumsum_rows(x, out):
+    """out[i, j] = x[i, 0] + ... + x[i, j]."""
+    for i in range(x.shape[0]):
+        row, target = x[i], out[i]
+        total = 0.0
+        for j in range(row.size):
+            total += row[j]
+            target[j] = total

@@ -309,3 +309,11 @@ def log1p(v):
     u = type(v)(1) + v
     corrected = log(u) - ((u - type(v)(1)) - v) / u
     return corrected if u < type(v)(np.inf) and u != type(v)(0) else log(u)
+
+
+@scalar
+def expm1(v):
+    """e^v - 1; near 0 that is 2 t / (1 - t), t = tanh(v / 2)."""
+    t = tanh(v * type(v)(0.5))
+    near = (t + t) / (type(v)(1) - t)
+    return near if abs(v) < type(v)(1) else exp(v) - type(v)(1)

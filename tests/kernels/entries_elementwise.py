@@ -5,7 +5,7 @@ import numpy as np
 from microreg.kernels import lift, move, random
 
 from .entries import Draw, entry
-from .test_elementwise import BINARY, MAPS, POSITIVE, TESTS, TRIPLES, formula, kind
+from .test_elementwise import BINARY, BITS, MAPS, POSITIVE, TESTS, TRIPLES, formula, kind
 
 SIZES = (37, 3 * 8192 + 5)  # of one axis: one block, three and a bit
 
@@ -16,6 +16,12 @@ def lifted():
         yield entry(lift.maps(formula(name)), lambda d, n, f=first: (f(d, n), d.new(n)), *SIZES)
     for name in BINARY:
         yield from of_two(name)
+    for name in BITS:
+        yield entry(
+            lift.pairs(formula(name), ":int64"),
+            lambda d, n: (*(d.integers(-9, 9, n) for _ in "ab"), d.new(n, dtype=np.int64)),
+            *SIZES,
+        )
     for name in TRIPLES:
         yield entry(
             lift.triples(formula(name)),
@@ -74,6 +80,16 @@ def moved():
             lambda d, n, a=source, b=target: (d.integers(-2, 3, n, dtype=a), d.new(n, dtype=b)),
             *SIZES,
         )
+    yield entry(
+        move.take_along_rows,
+        lambda d, n: (d.real(n, 17), d.integers(-19, 19, n, 5), d.new(n, 5)),
+        9, 3000,
+    )  # fmt: skip
+    yield entry(
+        move.add_along_rows,
+        lambda d, n: (d.real(n, 40), d.integers(-19, 19, n, 40), d.new(n, 17)),
+        9, 3000,
+    )  # fmt: skip
     yield entry(
         move.take_rows,
         lambda d, n: (d.real(50, 17), d.integers(-52, 52, n), d.new(n, 17)),

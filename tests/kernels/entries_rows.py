@@ -24,6 +24,13 @@ def reductions():
     yield entry(reduce.merge_columns, lambda d, n: (d.real(n, 70), d.new(70)), 19, 1000)
     for kernel in (reduce.sum_rows, reduce.max_rows, reduce.min_rows):
         yield entry(kernel, lambda d, n: (d.real(n, 70), d.new(n)), 3, 700)
+    yield entry(reduce.prod_rows, lambda d, n: (d.positive(n, 70), d.new(n)), 3, 700)
+    yield entry(
+        reduce.prod_rows_backward,
+        lambda d, n: (d.real(n), d.positive(n, 70), d.new(n, 70)),
+        3, 700,
+    )  # fmt: skip
+    yield entry(reduce.cumsum_rows, lambda d, n: (d.real(n, 70), d.new(n, 70)), 3, 700)
     yield entry(reduce.argmax_rows, lambda d, n: (d.real(n, 70), d.new(n, dtype=np.int64)), 3, 700)
     columns = reduce.sum_columns_partial
     yield entry(

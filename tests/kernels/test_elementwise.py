@@ -30,6 +30,15 @@ def gelu_slope(g, x):
     return g * (normal_cdf(x) + np.where(bell == 0, 0.0, x * bell))
 
 
+def silu_slope(g, x):
+    s = 1 / (1 + np.exp(-x))
+    return g * s * (1 + x * (1 - s))
+
+
+def bce(p, y):
+    return -y * np.maximum(np.log(p), -100) - (1 - y) * np.maximum(np.log1p(-p), -100)
+
+
 def share(better):
     return lambda a, b: np.where(better(a, b) | np.isnan(a), 1.0, np.where(a == b, 0.5, 0.0))
 
@@ -40,9 +49,25 @@ MAPS = {
     "sqrt": np.sqrt,
     "sign": np.sign,
     "exp": np.exp,
+    "expm1": np.expm1,
     "log": np.log,
+    "log1p": np.log1p,
     "tanh": np.tanh,
+    "log2": np.log2,
+    "log10": np.log10,
+    "reciprocal": np.reciprocal,
+    "rsqrt": lambda x: 1 / np.sqrt(x),
+    "sin": np.sin,
+    "cos": np.cos,
+    "tan": np.tan,
+    "sinh": np.sinh,
+    "cosh": np.cosh,
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "round_even": np.rint,
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "silu": lambda x: x / (1 + np.exp(-x)),
+    "elu": lambda x: np.where(x > 0, x, np.expm1(x)),
     "erf": np.vectorize(math.erf, otypes=[float]),
     "relu": lambda x: np.where(x <= 0, 0.0, x),
     "gelu": lambda x: x * normal_cdf(x),
@@ -54,6 +79,8 @@ PAIRS = {
     "mul": np.multiply,
     "div": np.divide,
     "power": np.power,
+    "remainder": np.remainder,
+    "floor_divide": np.floor_divide,
     "maximum": np.maximum,
     "minimum": np.minimum,
     "share_above": share(np.greater),
@@ -64,7 +91,10 @@ PAIRS = {
     "relu_slope": lambda g, out: np.where(out <= 0, 0.0, g),
     "tanh_slope": lambda g, out: g * (1 - out**2),
     "sigmoid_slope": lambda g, out: g * out * (1 - out),
+    "silu_slope": silu_slope,
+    "elu_slope": lambda g, out: np.where(out > 0, g, g * (out + 1)),
     "gelu_slope": gelu_slope,
+    "binary_cross_entropy": bce,
 }
 TESTS = {
     "equal": np.equal,
@@ -74,11 +104,15 @@ TESTS = {
     "greater": np.greater,
     "greater_equal": np.greater_equal,
 }
+BITS = {"bit_and": np.bitwise_and, "bit_or": np.bitwise_or, "bit_xor": np.bitwise_xor}  # integers
 TRIPLES = {"choose": lambda c, a, b: np.where(c != 0, a, b)}
 # one rounding or none: the bits are those of NumPy in the same dtype
 EXACT = {"neg", "absolute", "sqrt", "sign", "relu", "add", "sub", "mul", "div", "maximum"}
 EXACT |= {"minimum", "share_above", "share_below", "at_least", "at_most", "same", "relu_slope"}
-POSITIVE = {"sqrt", "log", "power"}  # whose first argument is positive here
+EXACT |= {"floor", "ceil", "round_even", "reciprocal", "remainder", "floor_divide"}
+# whose first argument is positive here
+POSITIVE = {"sqrt", "log", "log1p", "log2", "log10", "rsqrt", "power"}
+DIVIDING = {"div", "remainder", "floor_divide", "reciprocal"}
 
 REFERENCE = MAPS | PAIRS | TESTS | TRIPLES
 BINARY = [*PAIRS, *TESTS]
@@ -95,10 +129,12 @@ def formula(name):
 def draw(rng, name, *shapes, dtype):
     """An array for each shape, with ties between them and with zeros."""
     arrays = [np.round(rng.normal(size=shape) * 2, 1) + 0.0 for shape in shapes]
-    if name == "div":
+    if name in DIVIDING:
         arrays = [np.where(x == 0, 0.1, x) for x in arrays]
     if name in POSITIVE:
         arrays[0] = np.abs(arrays[0]) + 0.05
+    if name == "binary_cross_entropy":
+        arrays[0] = np.clip(np.abs(arrays[0]) / 5, 0, 1)
     return [x.astype(dtype) for x in arrays]
 
 
@@ -123,9 +159,9 @@ def agree(name, got, *args):
 def test_every_formula_is_here():
     known = {function for function, _, _ in SCALARS}
     named = {n: f for n, f in vars(formulas).items() if callable(f) and f in known}
-    assert sorted(named) == sorted(REFERENCE)
+    assert sorted(named) == sorted(REFERENCE | BITS)
     arity = {n: len(inspect.signature(f).parameters) for n, f in named.items()}
-    for count, names in ((1, MAPS), (2, BINARY), (3, TRIPLES)):
+    for count, names in ((1, MAPS), (2, [*BINARY, *BITS]), (3, TRIPLES)):
         assert {arity[name] for name in names} == {count}
 
 
@@ -208,7 +244,7 @@ def test_a_value_does_not_depend_on_its_place(name, dtype, rng):
         np.testing.assert_array_equal(part, whole[:size])
 
 
-@pytest.mark.parametrize("name", ["relu", "tanh", "sigmoid", "gelu"])
+@pytest.mark.parametrize("name", ["relu", "tanh", "sigmoid", "gelu", "silu", "elu"])
 def test_a_slope_is_that_of_the_value(name, rng):
     """Against central differences, with a random cotangent."""
     x, g, h = rng.normal(size=300) * 2, rng.normal(size=300), 1e-6
@@ -219,25 +255,25 @@ def test_a_slope_is_that_of_the_value(name, rng):
         return out
 
     dx = np.empty_like(x)
-    saved = x if name == "gelu" else value(x)
+    saved = x if name in ("gelu", "silu") else value(x)
     run(lift.pairs(formula(f"{name}_slope")), g, saved, dx)
     want = g * (value(x + h) - value(x - h)) / (2 * h)
     np.testing.assert_allclose(dx, want, rtol=1e-7, atol=1e-9)
 
 
 @pytest.mark.parametrize("integer", [np.int64, np.int16, np.bool_])
-@pytest.mark.parametrize("name", ["add", "sub", "mul", *TESTS])
+@pytest.mark.parametrize("name", ["add", "sub", "mul", *BITS, *TESTS])
 def test_integers_beside_integers(name, integer, rng):
     """Labels, counters and masks are added up and compared inside a step, too."""
     a, b = (rng.integers(-3, 4, 50).astype(integer) for _ in range(2))
     out = result(name, 50, integer)
-    if name not in TESTS and integer == np.bool_:
+    if name in ("add", "sub", "mul") and integer == np.bool_:
         a, b, out = a.astype(int), b.astype(int), out.astype(int)
     run(lift.pairs(formula(name), kind(name)), a, b, out)
-    np.testing.assert_array_equal(out, REFERENCE[name](a, b))
+    reference = (REFERENCE | BITS)[name]
+    np.testing.assert_array_equal(out, reference(a, b))
     for number in (-2, 0, 1, 3):
         for flipped in (False, True):
             run(lift.numbers(formula(name), flipped, kind(name)), a, out, number)
             s = a.dtype.type(number)
-            want = REFERENCE[name](s, a) if flipped else REFERENCE[name](a, s)
-            np.testing.assert_array_equal(out, want)
+            np.testing.assert_array_equal(out, reference(s, a) if flipped else reference(a, s))

@@ -213,3 +213,25 @@ def test_rows_of_integers_are_taken(kind):
     index, out = np.array([5, 0, -2]), garbage((3, 5), kind)
     run(move.take_rows, x, index, out)
     np.testing.assert_array_equal(out, x[index])
+
+
+def test_entries_are_taken_and_added_row_by_row(dtype, rng):
+    """Also from integers, at places counted from the end and at one place several times."""
+    for kind in (dtype, np.int64):
+        x = (rng.normal(size=(6, 9)) * 9).astype(kind)
+        index = rng.integers(-9, 9, (6, 5))
+        got, back = garbage((6, 5), kind), garbage((6, 9), kind)
+        run(move.take_along_rows, x, index, got)
+        np.testing.assert_array_equal(got, np.take_along_axis(x, index, 1))
+        run(move.add_along_rows, got, index, back)
+        want = np.zeros((6, 9), kind)
+        np.add.at(want, (np.arange(6)[:, None], index), got)
+        np.testing.assert_allclose(back, want, rtol=1e-6)
+
+
+def test_an_entry_outside_its_row_is_not_a_number(dtype):
+    x, out = np.ones((2, 3), dtype), garbage((2, 2), dtype)
+    index = np.array([[3, 0], [2, -4]])
+    run(move.take_along_rows, x, index, out)
+    np.testing.assert_array_equal(out, [[np.nan, 1], [1, np.nan]])
+    run(move.add_along_rows, np.ones((2, 2), dtype), index, x.copy())

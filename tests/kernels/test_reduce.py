@@ -141,3 +141,27 @@ def test_infinities_have_places(dtype):
     assert places(x).tolist() == [0, 2, 0, 1]
     assert places(np.zeros((3, 0), dtype)).tolist() == [0, 0, 0]
     assert places(np.zeros((0, 3), dtype)).tolist() == []
+
+
+def test_products_of_rows_and_of_the_others(dtype):
+    """Also with one zero in a row, or two, and in rows of one."""
+    for shape in [(1, 1), (3, 1), (7, 33), (130, 64), (4, 0)]:
+        x, g = 1 + normal(shape, dtype) / 9, normal(shape[0], dtype)
+        if x.size > 9:
+            x[1, 4] = x[2, 0] = x[2, 5] = 0
+        out, dx = garbage(len(x), dtype), garbage(shape, dtype)
+        run(reduce.prod_rows, x, out)
+        run(reduce.prod_rows_backward, g, x, dx)
+        wide = x.astype(float)
+        close = {"rtol": 40 * TOLERANCE[dtype], "atol": 1e-300}
+        np.testing.assert_allclose(out, wide.prod(1), **close)
+        for j in range(shape[1]):
+            np.testing.assert_allclose(dx[:, j], g * np.delete(wide, j, 1).prod(1), **close)
+
+
+def test_sums_up_to_each_entry(dtype):
+    for shape in [(0, 3), (1, 1), (7, 33), (3, 9000), (4, 0)]:
+        x, out = normal(shape, dtype), garbage(shape, dtype)
+        run(reduce.cumsum_rows, x, out)
+        bound = TOLERANCE[dtype] * np.cumsum(np.abs(x.astype(float)), 1)
+        assert np.all(np.abs(out - np.cumsum(x.astype(float), 1)) <= bound)
