@@ -58,3 +58,35 @@ def set_default_dtype(dtype):
 
 def get_default_dtype():
     return _default[0]
+
+
+_RANK = {"b": 0, "i": 1, "f": 2}
+
+
+def result_dtype(*inputs):
+    """The dtype in which arrays, tensors and Python numbers meet, as in PyTorch.
+
+    The highest kind counts (bool, integer, float), and of two floats the wider. What has no axes
+    counts only if its kind is above that of all that have some; a Python number only if its kind
+    is above everybody's.
+    """
+    levels: list[list[np.dtype]] = [[], [], []]
+    for x in inputs:
+        dtype = getattr(x, "dtype", None)
+        if dtype is None:
+            levels[2].append(_of_number(x))
+        else:
+            levels[0 if x.ndim else 1].append(dtype)
+    found = None
+    for level in levels:
+        if level:
+            best = max(level, key=lambda dtype: (_RANK[dtype.kind], dtype.itemsize))
+            if found is None or _RANK[best.kind] > _RANK[found.kind]:
+                found = best
+    return found
+
+
+def _of_number(x):
+    if isinstance(x, bool):
+        return np.dtype(np.bool_)
+    return np.dtype(np.int64) if isinstance(x, int) else _default[0]

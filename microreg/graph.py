@@ -16,6 +16,7 @@ from numpy import ndarray
 from .errors import GraphError
 from .grad_mode import enable_grad, is_grad_enabled, no_grad, off
 from .ops._op import Op
+from .runtime.quiet import enter, quietly
 from .runtime.remote import home_of, homes, recorder
 
 _number = itertools.count().__next__
@@ -107,7 +108,10 @@ class Value:
             home.note_tensors(inputs)
             out = home.apply(op, arrays, attrs)
         else:
-            out = op.forward(*arrays, **attrs)
+            try:
+                out = enter(op.forward, *arrays, **attrs)
+            except RuntimeError:
+                out = quietly(op.forward, *arrays, **attrs)
         saved = None
         if type(out) is not ndarray:
             if type(out) is tuple:
@@ -125,39 +129,49 @@ class Value:
 
 
 def operator(op, other_cases, floating=False):
-    """The method of a binary operator: `record`, written out for two tensors of one dtype.
+    """The method of a binary operator: `record`, written out for two tensors of one dtype, and for
+    a floating tensor and a number.
 
     On small arrays Python costs more than the numbers; `other_cases` does everything else.
     """
     function = op.forward
 
     def method(self, other):
+        x = self.data
         if isinstance(other, Value):
-            x, y = self.data, other.data
-            if x.dtype is y.dtype and not homes and (not floating or x.dtype.kind == "f"):
-                out = function(x, y)
-                if out.__class__ is not ndarray:
-                    out = np.asarray(out)
-                made = _new(Value.plain)
-                made.data = out
-                made.grad = None
-                needs = self.requires_grad, other.requires_grad
-                if (needs[0] or needs[1]) and (not off or is_grad_enabled()):
-                    made._node = node = _new(Node)
-                    made.requires_grad = True
-                    node.op = op
-                    node.sources = self, other
-                    node.needs = needs
-                    node.inputs = x, y
-                    node.out = out
-                    node.saved = None
-                    node.attrs = NO_ATTRS
-                    node.number = _number()
-                else:
-                    made._node = None
-                    made.requires_grad = False
-                return made
-        return other_cases(self, other)
+            y, needs = other.data, (self.requires_grad, other.requires_grad)
+            plain = x.dtype is y.dtype and (not floating or x.dtype.kind == "f")
+        elif other.__class__ is float or other.__class__ is int:
+            y, needs = other, (self.requires_grad, False)
+            plain = x.dtype.kind == "f"
+        else:
+            plain = False
+        if homes or not plain:
+            return other_cases(self, other)
+        try:
+            out = enter(function, x, y)
+        except RuntimeError:
+            out = quietly(function, x, y)
+        if out.__class__ is not ndarray:
+            out = np.asarray(out)
+        made = _new(Value.plain)
+        made.data = out
+        made.grad = None
+        if (needs[0] or needs[1]) and (not off or is_grad_enabled()):
+            made._node = node = _new(Node)
+            made.requires_grad = True
+            node.op = op
+            node.sources = self, other
+            node.needs = needs
+            node.inputs = x, y
+            node.out = out
+            node.saved = None
+            node.attrs = NO_ATTRS
+            node.number = _number()
+        else:
+            made._node = None
+            made.requires_grad = False
+        return made
 
     return method
 
@@ -175,7 +189,8 @@ def sweep(outputs, seeds, keep, create_graph, wanted=None, stop=False):
         with no_grad():
             return _sweep(outputs, seeds, keep, False, True, wanted, stop, recording)
     arrays = [g.data for g in seeds]
-    found = _sweep(outputs, arrays, keep, False, False, wanted, stop, None)
+    with np.errstate(all="ignore"):
+        found = _sweep(outputs, arrays, keep, False, False, wanted, stop, None)
     return _owned(found, {id(g) for g in arrays})
 
 
