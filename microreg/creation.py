@@ -4,6 +4,7 @@ import numpy as np
 
 from .dtypes import as_dtype, get_default_dtype
 from .random import generator
+from .runtime.remote import recorder
 from .tensor import Tensor
 
 
@@ -11,7 +12,14 @@ def tensor(data, dtype=None, requires_grad=False):
     """A tensor with a copy of `data`; an array's dtype is kept unless `dtype` is given."""
     made = Tensor(data)
     made.data = made.data.astype(made.dtype if dtype is None else as_dtype(dtype, "tensor"))
+    _note(made.data)
     return made.requires_grad_() if requires_grad else made
+
+
+def as_tensor(data, dtype=None):
+    """`data` as a tensor, without a copy where that is possible."""
+    made = data if isinstance(data, Tensor) else Tensor(data)
+    return made if dtype is None else made.to(dtype)
 
 
 def from_numpy(array):
@@ -25,8 +33,17 @@ def _shape(size):
     return tuple(size[0]) if len(size) == 1 and not isinstance(size[0], (int, np.integer)) else size
 
 
+def _note(array):
+    """In a step that is being recorded: what is made there is made anew in every run."""
+    recording = recorder()
+    if recording is not None:
+        recording.constants[id(array)] = array
+
+
 def _finish(array, requires_grad):
-    return Tensor(array, requires_grad)
+    made = Tensor(array, requires_grad)
+    _note(made.data)
+    return made
 
 
 def zeros(*size, dtype=None, requires_grad=False):
@@ -43,16 +60,44 @@ def full(size, fill_value, dtype=None, requires_grad=False):
     return _finish(np.full(size, fill_value, made), requires_grad)
 
 
-def zeros_like(input, dtype=None):
-    return Tensor(np.zeros(input.shape, dtype or input.dtype))
+def empty(*size, dtype=None, requires_grad=False):
+    """Numbers that nobody has chosen."""
+    return _finish(np.empty(_shape(size), dtype or get_default_dtype()), requires_grad)
 
 
-def ones_like(input, dtype=None):
-    return Tensor(np.ones(input.shape, dtype or input.dtype))
+def _like(make, input, dtype, requires_grad):
+    """What `make` gives for the shape and the dtype of a tensor."""
+    return make(input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad)
 
 
-def full_like(input, fill_value, dtype=None):
-    return Tensor(np.full(input.shape, fill_value, dtype or input.dtype))
+def zeros_like(input, dtype=None, requires_grad=False):
+    return _like(zeros, input, dtype, requires_grad)
+
+
+def ones_like(input, dtype=None, requires_grad=False):
+    return _like(ones, input, dtype, requires_grad)
+
+
+def empty_like(input, dtype=None, requires_grad=False):
+    return _like(empty, input, dtype, requires_grad)
+
+
+def rand_like(input, dtype=None, requires_grad=False):
+    return _like(rand, input, dtype, requires_grad)
+
+
+def randn_like(input, dtype=None, requires_grad=False):
+    return _like(randn, input, dtype, requires_grad)
+
+
+def full_like(input, fill_value, dtype=None, requires_grad=False):
+    return full(input.shape, fill_value, dtype or input.dtype, requires_grad)
+
+
+def randint_like(input, low, high=None, dtype=None):
+    if high is None:
+        low, high = 0, low
+    return randint(low, high, input.shape, dtype or input.dtype)
 
 
 def arange(start, end=None, step=1, dtype=None):
@@ -60,19 +105,18 @@ def arange(start, end=None, step=1, dtype=None):
     if end is None:
         start, end = 0, start
     whole = all(isinstance(v, (int, np.integer)) for v in (start, end, step))
-    return Tensor(
-        np.arange(start, end, step, dtype or (np.int64 if whole else get_default_dtype()))
-    )
+    made = np.arange(start, end, step, dtype or (np.int64 if whole else get_default_dtype()))
+    return _finish(made, False)
 
 
 def linspace(start, end, steps, dtype=None):
     """`steps` evenly spaced numbers, both ends included."""
-    return Tensor(np.linspace(start, end, steps, dtype=dtype or get_default_dtype()))
+    return _finish(np.linspace(start, end, steps, dtype=dtype or get_default_dtype()), False)
 
 
 def eye(n, m=None, dtype=None):
     """Ones on the diagonal."""
-    return Tensor(np.eye(n, m, dtype=dtype or get_default_dtype()))
+    return _finish(np.eye(n, m, dtype=dtype or get_default_dtype()), False)
 
 
 def rand(*size, dtype=None, requires_grad=False):

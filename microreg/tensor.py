@@ -13,6 +13,35 @@ from .methods import Methods
 from .runtime.remote import Remote, recorder
 from .runtime.strided import overwrite
 
+OPERATORS = {
+    np.add: ("__add__", "__radd__"),
+    np.subtract: ("__sub__", "__rsub__"),
+    np.multiply: ("__mul__", "__rmul__"),
+    np.true_divide: ("__truediv__", "__rtruediv__"),
+    np.floor_divide: ("__floordiv__", "__rfloordiv__"),
+    np.remainder: ("__mod__", "__rmod__"),
+    np.power: ("__pow__", "__rpow__"),
+    np.matmul: ("__matmul__", "__rmatmul__"),
+    np.bitwise_and: ("__and__", "__rand__"),
+    np.bitwise_or: ("__or__", "__ror__"),
+    np.bitwise_xor: ("__xor__", "__rxor__"),
+    np.equal: ("__eq__", "__eq__"),
+    np.not_equal: ("__ne__", "__ne__"),
+    np.less: ("__lt__", "__gt__"),
+    np.less_equal: ("__le__", "__ge__"),
+    np.greater: ("__gt__", "__lt__"),
+    np.greater_equal: ("__ge__", "__le__"),
+}
+
+
+def _arrays(x):
+    """What NumPy is to see: arrays in place of tensors, also within tuples, lists and dicts."""
+    if isinstance(x, Tensor):
+        return x.numpy()
+    if isinstance(x, dict):
+        return {name: _arrays(value) for name, value in x.items()}
+    return type(x)(map(_arrays, x)) if type(x) in (tuple, list) else x
+
 
 class Tensor(Methods, Value):
     """An array that remembers how it was computed.
@@ -26,7 +55,6 @@ class Tensor(Methods, Value):
     """
 
     __slots__ = ()
-    __array_ufunc__ = None  # array + tensor asks the tensor
 
     def __init__(self, data, requires_grad=False):
         self.data = as_array(data)
@@ -151,13 +179,41 @@ class Tensor(Methods, Value):
     def __array__(self, dtype=None, copy=None):
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
+    def __array_ufunc__(self, ufunc, method, *inputs, **options):
+        """array + tensor is the tensor's own; other NumPy functions see an array and give one."""
+        if method == "__call__" and ufunc in OPERATORS and not options:
+            name, reflected = OPERATORS[ufunc]
+            left, right = inputs
+            if isinstance(left, Tensor):
+                return getattr(left, name)(right)
+            return getattr(right, reflected)(left)
+        return getattr(ufunc, method)(*_arrays(inputs), **_arrays(options))
+
+    def __array_function__(self, function, kinds, args, options):
+        return function(*_arrays(args), **_arrays(options))
+
     def __len__(self):
         if not self.ndim:
             raise TypeError("len() of a 0-d tensor")
         return len(self.data)
 
+    def __iter__(self):
+        if not self.ndim:
+            raise TypeError("iteration over a 0-d tensor")
+        return (self[i] for i in range(len(self)))
+
+    def __contains__(self, value):
+        return bool((self == value).any())
+
     def __bool__(self):
+        if self.data.size != 1:
+            raise ShapeError(
+                f"bool: expected a single number, got shape {self.shape}; use any() or all()"
+            )
         return bool(self.data)
+
+    def __format__(self, spec):
+        return object.__format__(self, spec) if self.ndim else format(self.item(), spec)
 
     def __float__(self):
         return float(self.item())

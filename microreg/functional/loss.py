@@ -1,73 +1,104 @@
-"""Losses."""
+"""Losses of numbers and of single probabilities. `reduction` is "mean", "sum" or "none"."""
 
 import numpy as np
 
-from ..errors import DTypeError, ShapeError
+from ..errors import ShapeError
 from ..ops import loss
 from ..tensor import Tensor
-from ._inputs import a_tensor, alike, as_numbers, same_shape, shaped
+from ._inputs import a_tensor, alike, same_shape
 from .activation import softplus
-from .shape import where
 
 
 def mse_loss(input, target, reduction="mean"):
-    """(x - y)^2, averaged ("mean"), added up ("sum") or as it is ("none")."""
-    same_shape(input, target, "mse_loss")
-    difference = input - target
-    return _reduce(difference * difference, reduction, "mse_loss")
+    """(x - y)^2."""
+    difference = _difference(input, target, "mse_loss")
+    return reduced(difference * difference, reduction, "mse_loss")
+
+
+def l1_loss(input, target, reduction="mean"):
+    """|x - y|. The gradient at 0 is 0."""
+    return reduced(abs(_difference(input, target, "l1_loss")), reduction, "l1_loss")
+
+
+def huber_loss(input, target, reduction="mean", delta=1.0):
+    """(x - y)^2 / 2 where |x - y| <= delta, delta * (|x - y| - delta / 2) elsewhere.
+
+    References
+    ----------
+    Huber, "Robust Estimation of a Location Parameter", Ann. Math. Statist. 35 (1964).
+    """
+    if not delta > 0:
+        raise ValueError(f"huber_loss(delta={delta}): expected a number above 0")
+    difference = _difference(input, target, "huber_loss")
+    return reduced(_huber(difference, float(delta)), reduction, "huber_loss")
+
+
+def smooth_l1_loss(input, target, reduction="mean", beta=1.0):
+    """huber_loss with delta = beta, divided by beta; l1_loss if beta is 0."""
+    if not beta >= 0:
+        raise ValueError(f"smooth_l1_loss(beta={beta}): expected a number of at least 0")
+    if beta == 0:
+        return l1_loss(input, target, reduction)
+    difference = _difference(input, target, "smooth_l1_loss")
+    return reduced(_huber(difference, float(beta)) / float(beta), reduction, "smooth_l1_loss")
+
+
+def _huber(difference, delta):
+    near = difference.clamp(-delta, delta)
+    return near * (difference - near * 0.5)
+
+
+def _difference(input, target, who):
+    same_shape(a_tensor(input, who), target, who)
+    return input - target
+
+
+def binary_cross_entropy(input, target, weight=None, reduction="mean"):
+    """-(y log p + (1 - y) log(1 - p)) of probabilities p, no logarithm below -100.
+
+    Raises
+    ------
+    ValueError
+        If an entry of the input is no probability.
+    """
+    who = "binary_cross_entropy"
+    same_shape(a_tensor(input, who), target, who)
+    p, y = alike(who, input, target)
+    array = p.data
+    if array.__class__ is np.ndarray and ((array < 0) | (array > 1)).any():
+        wrong = array[(array < 0) | (array > 1)][0]
+        raise ValueError(f"{who}: input: expected probabilities from 0 to 1, got {wrong}")
+    out = Tensor.record(loss.binary_cross_entropy, (p, y), {})
+    return reduced(out if weight is None else out * weight, reduction, who)
 
 
 def binary_cross_entropy_with_logits(input, target, weight=None, reduction="mean", pos_weight=None):
     """-(y log s(x) pos_weight + (1 - y) log(1 - s(x))), s the sigmoid, without overflow."""
     who = "binary_cross_entropy_with_logits"
-    same_shape(input, target, who)
+    same_shape(a_tensor(input, who), target, who)
     positive = 1.0 if pos_weight is None else pos_weight
     out = (1.0 - target) * softplus(input) + target * softplus(-input) * positive
-    return _reduce(out if weight is None else out * weight, reduction, who)
+    return reduced(out if weight is None else out * weight, reduction, who)
 
 
-def cross_entropy(
-    input, target, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0
-):
-    """The loss -log softmax(input)[target] of class indices, input (n, k), target (n,) int64.
+def kl_div(input, target, reduction="mean", log_target=False):
+    """y * (log y - x) of log-probabilities x and probabilities y; 0 where y is 0.
 
-    With label_smoothing = s the target distribution is 1 - s at the label plus s/k everywhere. With
-    `weight` (k,) each row counts by its label's weight and "mean" divides by the weights' sum.
-    Rows whose target is `ignore_index` do not count.
-
-    Raises
-    ------
-    ShapeError
-        If input is not (n, k) or target not (n,).
-    ValueError
-        If a label is not one of the k classes.
+    With log_target y is given by its logarithm. Reduction "batchmean" divides the sum by the
+    length of the first axis: the divergence itself, averaged over rows.
     """
-    who = "cross_entropy"
-    logits, labels = a_tensor(input, who), _labels(input, target, ignore_index)
-    if not 0.0 <= label_smoothing <= 1.0:
-        raise ValueError(f"cross_entropy(label_smoothing={label_smoothing}): expected 0 to 1")
-    (logits,), k = alike("cross_entropy", logits), logits.shape[1]
-    attrs = {"labels": labels, "ignore_index": int(ignore_index)}
-    if weight is None and not label_smoothing:
-        op = loss.cross_entropy_mean if reduction == "mean" else loss.cross_entropy
-        out = Tensor.record(op, (logits,), attrs)
-        known = out.data.__class__ is np.ndarray
-        _refuse_labels(out.data.sum() if known else 0.0, labels, k, ignore_index)
-        return out if reduction == "mean" else _reduce(out, reduction, who)
-    valid = Tensor(labels) != ignore_index
-    logits = where(valid.unsqueeze(1), logits, 0.0)  # NaN in a row that does not count stays there
-    rows = Tensor.record(loss.cross_entropy, (logits,), attrs)
-    known = rows.data.__class__ is np.ndarray
-    _refuse_labels(rows.data.sum() if known else 0.0, labels, k, ignore_index)
-    classes = Tensor(np.ones(k, logits.dtype)) if weight is None else weight
-    shaped("cross_entropy", (k,), weight=classes)
-    classes = (classes if isinstance(classes, Tensor) else Tensor(classes)).to(logits.dtype)
-    counts = classes[where(valid, Tensor(labels), 0)] * valid
-    rows = rows * counts
-    if label_smoothing:
-        even = -(logits.log_softmax(1) * (classes / k)).sum(1) * valid
-        rows = rows * (1.0 - label_smoothing) + even * label_smoothing
-    return rows.sum() / counts.sum() if reduction == "mean" else _reduce(rows, reduction, who)
+    who = "kl_div"
+    if tuple(a_tensor(input, who).shape) != tuple(target.shape):
+        raise ShapeError(f"{who}: expected one shape, got {input.shape} and {target.shape}")
+    x, y = alike(who, input, target)
+    if log_target:
+        out = y.exp() * (y - x)
+    else:
+        none = y == 0
+        out = (y * (y.masked_fill(none, 1.0).log() - x)).masked_fill(none, 0.0)
+    if reduction == "batchmean":
+        return out.sum() / len(out)
+    return reduced(out, reduction, who)
 
 
 def confidence_penalty(input, lam=0.1):
@@ -89,34 +120,14 @@ def confidence_penalty(input, lam=0.1):
     return (logs.exp() * logs).sum(1).mean() * float(lam)
 
 
-def _labels(input, target, ignore_index):
-    labels = as_numbers(target)
-    if input.ndim != 2 or labels.shape != input.shape[:1]:
-        raise ShapeError(
-            f"cross_entropy: expected input (n, classes) and target (n,), got {input.shape} and "
-            f"{labels.shape}"
-        )
-    if labels.dtype.kind not in "iu":
-        raise DTypeError(f"cross_entropy: expected integer labels, got {labels.dtype}")
-    if not len(labels):
-        raise ShapeError("cross_entropy: expected at least one row, got an empty batch")
-    return labels if labels.dtype == np.int64 else labels.astype(np.int64)
+def soft_margin_loss(input, target, reduction="mean"):
+    """log(1 + exp(-y x)) for labels y of -1 and 1."""
+    same_shape(a_tensor(input, "soft_margin_loss"), target, "soft_margin_loss")
+    return reduced(softplus(-(input * target)), reduction, "soft_margin_loss")
 
 
-def _refuse_labels(value, labels, classes, ignore_index):
-    """Raise if a label is no class: such a label makes the loss NaN, so look only then."""
-    if labels.__class__ is not np.ndarray or value == value:
-        return
-    wrong = (labels < 0) | (labels >= classes)
-    wrong &= labels != ignore_index
-    if wrong.any():
-        raise ValueError(
-            f"cross_entropy: expected labels from 0 to {classes - 1}, got "
-            f"{labels[wrong][0]} in row {int(np.argmax(wrong))}"
-        )
-
-
-def _reduce(x, reduction, who):
+def reduced(x, reduction, who):
+    """The mean of losses, their sum, or all of them."""
     if reduction == "mean":
         return x.mean()
     if reduction == "sum":

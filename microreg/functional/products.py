@@ -1,9 +1,20 @@
-"""Linear maps, dense and by windows, and pools."""
+"""Linear maps: products, convolutions, rows of a table."""
 
+
+from ..errors import ShapeError
 from ..ops import conv
 from ..ops import linear as ops
 from ..tensor import Tensor
-from ._inputs import a_tensor, alike, pair, shaped
+from ._inputs import a_tensor, alike, batched, method, pair, shaped
+from .shape import pad
+
+addmm = method("addmm")
+bmm = method("bmm")
+dot = method("dot")
+matmul = method("matmul")
+mm = method("mm")
+mv = method("mv")
+outer = method("outer")
 
 
 def linear(input, weight, bias=None):
@@ -15,41 +26,64 @@ def linear(input, weight, bias=None):
 
 
 def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
-    """Cross-correlation of x (n, c, h, w) with weight (o, c, kh, kw).
+    """Cross-correlation of x (n, c, h, w), or (c, h, w), with weight (o, c, kh, kw).
 
     out[n, o, i, j] = bias[o] + sum_{c, u, v} weight[o, c, u, v] *
                       x[n, c, i*stride + u*dilation - padding, j*stride + v*dilation - padding]
-    with zeros outside x.
+    with zeros outside x. Padding "valid" is 0; with "same", for a stride of 1, the result is as
+    large as x, and what cannot be halved stands behind.
     """
-    attrs = {
-        "stride": pair(stride, "conv2d", "stride", 1),
-        "padding": pair(padding, "conv2d", "padding", 0),
-        "dilation": pair(dilation, "conv2d", "dilation", 1),
-        "groups": groups,
-    }
+    return _convolved("conv2d", input, weight, bias, stride, padding, dilation, groups, 2)
+
+
+def conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    """Cross-correlation of x (n, c, length), or (c, length), with weight (o, c, k).
+
+    out[n, o, i] = bias[o] + sum_{c, u} weight[o, c, u] * x[n, c, i*stride + u*dilation - padding],
+    with the options of `conv2d`.
+    """
+    return _convolved("conv1d", input, weight, bias, stride, padding, dilation, groups, 1)
+
+
+def _convolved(who, x, weight, bias, stride, padding, dilation, groups, axes):
+    """Over so many axes; one is taken for the last of two."""
+    x, unbatched = batched(who, a_tensor(x, who), axes + 2)
+    if weight.ndim != axes + 2:
+        raise ShapeError(f"{who}: weight: expected {axes + 2} axes, got shape {weight.shape}")
     if not isinstance(groups, int) or groups < 1 or weight.shape[0] % groups:
         raise ValueError(
-            f"conv2d(groups={groups!r}): expected a divisor of the {weight.shape[0]} channels"
+            f"{who}(groups={groups!r}): expected a divisor of the {weight.shape[0]} channels"
         )
-    shaped("conv2d", weight.shape[:1], bias=bias)
-    inputs = (input, weight) if bias is None else (input, weight, bias)
-    return Tensor.record(conv.conv2d, alike("conv2d", *inputs), attrs)
+    shaped(who, weight.shape[:1], bias=bias)
+    stride, dilation = (
+        pair(value, who, name, 1, axes)
+        for value, name in ((stride, "stride"), (dilation, "dilation"))
+    )
+    x, padding = _padded(who, x, weight.shape[2:], stride, padding, dilation)
+    if axes == 1:
+        x, weight = x.unsqueeze(2), weight.unsqueeze(2)
+    attrs = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    whole = {name: (*(fill,) * (2 - axes), *attrs[name]) for name, fill in FILLS.items()}
+    inputs = (x, weight) if bias is None else (x, weight, bias)
+    out = Tensor.record(conv.conv2d, alike(who, *inputs), {**attrs, **whole})
+    return unbatched(out if axes == 2 else out.squeeze(2))
 
 
-def max_pool2d(input, kernel_size, stride=None, padding=0, dilation=1):
-    """The largest entry under each window; stride defaults to kernel_size."""
-    kernel = pair(kernel_size, "max_pool2d", "kernel_size", 1)
-    padding = pair(padding, "max_pool2d", "padding", 0)
-    if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
+FILLS = {"stride": 1, "padding": 0, "dilation": 1}  # along the axis that is no axis
+
+
+def _padded(who, x, kernel, stride, padding, dilation):
+    """x and what is to be padded on both sides of each axis."""
+    if not isinstance(padding, str):
+        return x, pair(padding, who, "padding", 0, len(kernel))
+    if padding == "valid":
+        return x, (0,) * len(kernel)
+    if padding != "same" or set(stride) != {1}:
         raise ValueError(
-            f"max_pool2d(kernel_size={kernel}, padding={padding}): expected a padding of at most "
-            "half the window"
+            f"{who}(padding={padding!r}, stride={stride}): expected numbers, 'valid', or 'same' "
+            "with a stride of 1"
         )
-    attrs = {
-        "kernel": kernel,
-        "stride": kernel if stride is None else pair(stride, "max_pool2d", "stride", 1),
-        "padding": padding,
-        "dilation": pair(dilation, "max_pool2d", "dilation", 1),
-    }
-    x = a_tensor(input, "max_pool2d")
-    return Tensor.record(conv.max_pool2d, alike("max_pool2d", x), attrs)
+    reach = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
+    if any(r % 2 for r in reach):
+        x = pad(x, [n for r in reversed(reach) for n in (0, r % 2)])
+    return x, tuple(r // 2 for r in reach)

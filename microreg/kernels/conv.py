@@ -1,4 +1,4 @@
-"""Two-dimensional convolution and max pooling over images whose channels lie side by side.
+"""Two-dimensional convolution and pooling over images whose channels lie side by side.
 
 Images are (n, h, w, c) in memory, one image a block. An image is first copied with its padding into
 scratch memory; the pixels under a window, of a row of it, then lie side by side, kw * c numbers,
@@ -273,3 +273,50 @@ def _give(along, where, k, target):
     number = where.dtype.type(k)
     for c in range(target.size):
         target[c] += along[c] if where[c] == number else type(along[c])(0)
+
+
+@kernel(f"x[n,h,w,c] {GEOMETRY} scale[oh,ow] -> out[n,oh,ow,c]", split="n", block=1, short=True)
+def avg_pool2d(x, geometry, scale, out):
+    """The sum under each window, times the window's scale; places outside the image count as 0."""
+    h, w, _, out_h, out_w, _, kh, kw, sh, sw, ph, pw, dh, dw, _ = values(geometry, 15)
+    for image in range(x.shape[0]):
+        for i in range(out_h):
+            for j in range(out_w):
+                total = out[image, i, j]
+                for c in range(total.size):
+                    total[c] = 0
+                for u in range(kh):
+                    y = i * sh + u * dh - ph
+                    for v in range(kw):
+                        z = j * sw + v * dw - pw
+                        if 0 <= y < h and 0 <= z < w:
+                            _add(x[image, y, z], type(scale[i, j])(1), total)
+                for c in range(total.size):
+                    total[c] *= scale[i, j]
+
+
+@kernel(f"g[n,oh,ow,c] {GEOMETRY} scale[oh,ow] -> dx[n,h,w,c]", split="n", block=1, short=True)
+def avg_pool2d_backward(g, geometry, scale, dx):
+    """Each output's gradient, times the window's scale, to every entry under the window."""
+    h, w, _, out_h, out_w, _, kh, kw, sh, sw, ph, pw, dh, dw, _ = values(geometry, 15)
+    for image in range(dx.shape[0]):
+        for y in range(h):
+            for z in range(w):
+                pixel = dx[image, y, z]
+                for c in range(pixel.size):
+                    pixel[c] = 0
+        for i in range(out_h):
+            for j in range(out_w):
+                for u in range(kh):
+                    y = i * sh + u * dh - ph
+                    for v in range(kw):
+                        z = j * sw + v * dw - pw
+                        if 0 <= y < h and 0 <= z < w:
+                            _add(g[image, i, j], scale[i, j], dx[image, y, z])
+
+
+@fast
+def _add(source, factor, target):
+    """target += factor * source."""
+    for c in range(target.size):
+        target[c] += factor * source[c]

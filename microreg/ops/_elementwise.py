@@ -32,8 +32,8 @@ def in_memory(function):
     return ordered
 
 
-def unary(formula):
-    """An array function out[i] = formula(x[i])."""
+def unary(formula, whole=False):
+    """An array function out[i] = formula(x[i]); without `whole` integers are made floating."""
     kernel = lift.maps(formula)
 
     def function(x):
@@ -46,7 +46,7 @@ def unary(formula):
     def forward(x):
         if x.__class__ is not np.ndarray and isinstance(x, np.generic):
             x = np.asarray(x)
-        if x.dtype.kind != "f":
+        if x.dtype.kind != "f" and not whole:
             x = as_float(x)
         return function(x) if x.flags.c_contiguous else ordered(x)
 

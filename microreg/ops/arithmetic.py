@@ -5,6 +5,7 @@ import numpy as np
 from ..kernels import formulas
 from ..runtime.remote import dense
 from ..runtime.strided import expand as expand_copy
+from ..runtime.strided import filled
 from . import _elementwise as kernels
 from ._elementwise import binary, unary
 from ._op import Op
@@ -73,28 +74,43 @@ def _second(rule):
     return vjp
 
 
-def _pairwise(name, function, formula, first=None, second=None, result=None):
+def pairwise(name, function, formula, first=None, second=None, result=None):
     """An op on two arrays: NumPy's function, the same as a formula, and the two slopes."""
     vjp = None if first is None else (_first(first), _second(second))
     return Op(name, function, vjp, lower=binary(formula, result))
 
 
-def _single(name, function, formula, vjp=None):
-    return Op(name, function, vjp and (vjp,), lower=unary(formula))
+def single(name, function, formula, vjp, whole=False):
+    """An op on one array; with `whole` it leaves integers integers."""
+    return Op(name, function, (vjp,), lower=unary(formula, whole))
 
 
-add = _pairwise("add", np.add, formulas.add, lambda g, a, b: g, lambda g, a, b: g)
-sub = _pairwise("sub", np.subtract, formulas.sub, lambda g, a, b: g, lambda g, a, b: -g)
-mul = _pairwise("mul", np.multiply, formulas.mul, lambda g, a, b: g * b, lambda g, a, b: g * a)
-div = _pairwise(
+zeros_like = Op(
+    "zeros_like",
+    lambda x: np.zeros(x.shape, x.dtype),
+    lower=lambda x: filled(x.shape, x.dtype, 0.0, x),
+)
+
+
+def flat(name, function, formula):
+    """An op on one array whose slope is 0 wherever it has one."""
+    return single(name, function, formula, lambda g, node: zeros_like(g), whole=True)
+
+
+add = pairwise("add", np.add, formulas.add, lambda g, a, b: g, lambda g, a, b: g)
+sub = pairwise("sub", np.subtract, formulas.sub, lambda g, a, b: g, lambda g, a, b: -g)
+mul = pairwise("mul", np.multiply, formulas.mul, lambda g, a, b: g * b, lambda g, a, b: g * a)
+div = pairwise(
     "div", np.divide, formulas.div, lambda g, a, b: g / b, lambda g, a, b: -g * a / (b * b)
 )
-neg = _single("neg", np.negative, formulas.neg, lambda g, node: -g)
-exp = _single("exp", np.exp, formulas.exp, lambda g, node: g * node.out)
-log = _single("log", np.log, formulas.log, lambda g, node: g / node.inputs[0])
-sqrt = _single("sqrt", np.sqrt, formulas.sqrt, lambda g, node: g * 0.5 / node.out)
-sign = _single("sign", np.sign, formulas.sign)
-abs = _single("abs", np.absolute, formulas.absolute, lambda g, node: g * sign(node.inputs[0]))
+neg = single("neg", np.negative, formulas.neg, lambda g, node: -g, whole=True)
+exp = single("exp", np.exp, formulas.exp, lambda g, node: g * node.out)
+log = single("log", np.log, formulas.log, lambda g, node: g / node.inputs[0])
+sqrt = single("sqrt", np.sqrt, formulas.sqrt, lambda g, node: g * 0.5 / node.out)
+sign = flat("sign", np.sign, formulas.sign)
+abs = single(
+    "abs", np.absolute, formulas.absolute, lambda g, node: g * sign(node.inputs[0]), whole=True
+)
 
 # what stands beside g in a slope: functions without a slope of their own
 
@@ -118,11 +134,11 @@ def _same(a, b):
     return (a == b) | (np.isnan(a) & np.isnan(b))
 
 
-share_above = _pairwise("share_above", _share(np.greater), formulas.share_above)
-share_below = _pairwise("share_below", _share(np.less), formulas.share_below)
-at_least = _pairwise("at_least", _indicator(np.greater_equal), formulas.at_least)
-at_most = _pairwise("at_most", _indicator(np.less_equal), formulas.at_most)
-same = _pairwise("same", _indicator(_same), formulas.same)
+share_above = pairwise("share_above", _share(np.greater), formulas.share_above)
+share_below = pairwise("share_below", _share(np.less), formulas.share_below)
+at_least = pairwise("at_least", _indicator(np.greater_equal), formulas.at_least)
+at_most = pairwise("at_most", _indicator(np.less_equal), formulas.at_most)
+same = pairwise("same", _indicator(_same), formulas.same)
 
 
 def _where_lower(condition, a, b):
@@ -154,27 +170,27 @@ def _power_exponent(g, a, b):
     return g * power(a, b) * log(where(greater(a, 0.0), a, 1.0))
 
 
-power: Op = _pairwise("power", np.power, formulas.power, _power_base, _power_exponent)
-maximum = _pairwise(
+power: Op = pairwise("power", np.power, formulas.power, _power_base, _power_exponent)
+maximum = pairwise(
     "maximum",
     np.maximum,
     formulas.maximum,
     lambda g, a, b: g * share_above(a, b),
     lambda g, a, b: g * share_above(b, a),
 )
-minimum = _pairwise(
+minimum = pairwise(
     "minimum",
     np.minimum,
     formulas.minimum,
     lambda g, a, b: g * share_below(a, b),
     lambda g, a, b: g * share_below(b, a),
 )
-equal = _pairwise("equal", np.equal, formulas.equal, result="bool")
-not_equal = _pairwise("not_equal", np.not_equal, formulas.not_equal, result="bool")
-less = _pairwise("less", np.less, formulas.less, result="bool")
-less_equal = _pairwise("less_equal", np.less_equal, formulas.less_equal, result="bool")
-greater = _pairwise("greater", np.greater, formulas.greater, result="bool")
-greater_equal = _pairwise("greater_equal", np.greater_equal, formulas.greater_equal, result="bool")
+equal = pairwise("equal", np.equal, formulas.equal, result="bool")
+not_equal = pairwise("not_equal", np.not_equal, formulas.not_equal, result="bool")
+less = pairwise("less", np.less, formulas.less, result="bool")
+less_equal = pairwise("less_equal", np.less_equal, formulas.less_equal, result="bool")
+greater = pairwise("greater", np.greater, formulas.greater, result="bool")
+greater_equal = pairwise("greater_equal", np.greater_equal, formulas.greater_equal, result="bool")
 
 
 def _clamp_forward(x, *, min, max):

@@ -1,4 +1,4 @@
-"""Two-dimensional convolution and max pooling over (n, channels, height, width).
+"""Two-dimensional convolution over (n, channels, height, width).
 
 In memory the channels of a pixel lie side by side ("channels last"): results are views with the
 axes in PyTorch's order, and an input that lies otherwise is copied first.
@@ -16,23 +16,26 @@ from ..runtime import launch
 from ..runtime.remote import dense, empty
 from ..runtime.strided import unpack
 from ._op import Op
-from .arithmetic import maximum
 from .linear import matmul
 from .reduction import sum
 from .shape import concatenate, reshape, transpose
 
 
-def output_size(size, kernel, stride, padding, dilation):
-    """How many positions a window has along an axis."""
-    return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+def output_size(size, kernel, stride, padding, dilation, ceil=False):
+    """How many positions a window has along an axis; with `ceil` it may end beyond the padding."""
+    room = size + 2 * padding - dilation * (kernel - 1) - 1
+    if not ceil:
+        return room // stride + 1
+    count = -(-room // stride) + 1
+    return count - ((count - 1) * stride >= size + padding)  # it begins before the end, though
 
 
-def _window(x, kernel, attrs, who):
+def window_count(x, kernel, attrs, who):
     """Output height and width."""
     geometry = zip(
         x.shape[2:], kernel, attrs["stride"], attrs["padding"], attrs["dilation"], strict=True
     )
-    out = tuple(output_size(*g) for g in geometry)
+    out = tuple(output_size(*g, attrs.get("ceil", False)) for g in geometry)
     if min(out) < 1:
         raise ShapeError(
             f"{who}: expected a window that fits the input, got {tuple(kernel)} for x {x.shape} "
@@ -69,7 +72,7 @@ def _flat(array):
 def _correlate(x, taps, bias, kernel, attrs):
     """The convolution with weights given as (kh * kw * c / groups, channels)."""
     channels = taps.shape[1]
-    window = _window(x, kernel, attrs, "conv2d")
+    window = window_count(x, kernel, attrs, "conv2d")
     memory, out = new_images(len(x), channels, *window, x)
     ending = NO_BIAS if bias is None else BIAS
     bias = empty((channels,), x.dtype, x) if bias is None else dense(bias)
@@ -139,22 +142,25 @@ def _conv_vjp(g, node):
     )
 
 
-def _pad(x, padding, value):
-    """x with `padding` rows and columns of `value` on each side, composed of concatenations."""
-    for axis, width in zip((2, 3), padding, strict=True):
-        if width:
+def _pad(x, padding, beyond, value):
+    """x with `padding` rows and columns of `value` on each side, and some beyond at the end."""
+    for axis, width, more in zip((2, 3), padding, beyond, strict=True):
+        if width or more:
             shape = list(x.shape)
             shape[axis] = width
-            edge = np.full(shape, value, x.dtype)
-            x = concatenate(edge, x, edge, axis=axis)
+            before = np.full(shape, value, x.dtype)
+            shape[axis] += more
+            x = concatenate(before, x, np.full(shape, value, x.dtype), axis=axis)
     return x
 
 
-def _shifts(x, kernel, attrs, value, who):
+def shifts(x, kernel, attrs, value, who):
     """For each position inside the window: what lies under it, (n, c, out_h, out_w)."""
-    height, width = _window(x, kernel, attrs, who)
-    (sh, sw), (dh, dw) = attrs["stride"], attrs["dilation"]
-    padded = _pad(x, attrs["padding"], value)
+    height, width = window_count(x, kernel, attrs, who)
+    (sh, sw), (dh, dw), (ph, pw) = attrs["stride"], attrs["dilation"], attrs["padding"]
+    ends = (height - 1) * sh + (kernel[0] - 1) * dh, (width - 1) * sw + (kernel[1] - 1) * dw
+    beyond = max(0, ends[0] + 1 - x.shape[2] - 2 * ph), max(0, ends[1] + 1 - x.shape[3] - 2 * pw)
+    padded = _pad(x, attrs["padding"], beyond, value)
     for i in range(kernel[0]):
         for j in range(kernel[1]):
             rows = slice(i * dh, i * dh + (height - 1) * sh + 1, sh)
@@ -174,7 +180,7 @@ def _conv_reference(x, weight, bias=None, *, groups, **attrs):
 
 def _one_group(x, weight, attrs):
     out = 0.0
-    for i, j, under in _shifts(x, weight.shape[2:], attrs, 0.0, "conv2d"):
+    for i, j, under in shifts(x, weight.shape[2:], attrs, 0.0, "conv2d"):
         n, c, height, width = under.shape
         pixels = reshape(transpose(under, axes=(0, 2, 3, 1)), shape=(n * height * width, c))
         tap = matmul(pixels, transpose(weight[:, :, i, j], axes=(1, 0)))
@@ -182,38 +188,4 @@ def _one_group(x, weight, attrs):
     return transpose(out, axes=(0, 3, 1, 2))
 
 
-def _pool_forward(x, *, kernel, **attrs):
-    if x.ndim != 4:
-        raise ShapeError(f"max_pool2d: expected x (n, c, h, w), got {x.shape}")
-    window = _window(x, kernel, attrs, "max_pool2d")
-    memory, out = new_images(*x.shape[:2], *window, x)
-    place = empty(memory.shape, np.int32, x)
-    numbers = geometry(x, x.shape[1], window, kernel, attrs)
-    launch(kernels.max_pool2d, images(x), numbers, memory, place)
-    return out, place
-
-
-def _pool_gradient(g, place, *, shape, kernel, **attrs):
-    """The gradient of an input of this shape."""
-    memory, dx = new_images(*shape, g)
-    numbers = geometry(dx, shape[1], g.shape[2:], kernel, attrs)
-    launch(kernels.max_pool2d_backward, images(g), place, numbers, memory)
-    return dx
-
-
-max_pool2d_backward = Op("max_pool2d_backward", _pool_gradient)
-
-
-def _pool_vjp(g, node):
-    return max_pool2d_backward(g, *node.saved, shape=node.inputs[0].shape, **node.attrs)
-
-
-def _pool_reference(x, *, kernel, **attrs):
-    out = None
-    for _, _, under in _shifts(x, kernel, attrs, -np.inf, "max_pool2d"):
-        out = under if out is None else maximum(out, under)
-    return out
-
-
 conv2d = Op("conv2d", _conv_forward, _conv_vjp, _conv_reference)
-max_pool2d = Op("max_pool2d", _pool_forward, (_pool_vjp,), _pool_reference, saves=True)

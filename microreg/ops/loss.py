@@ -1,14 +1,16 @@
-"""Softmax and cross-entropy over the last axis."""
+"""Softmax and cross-entropy over the last axis, and cross-entropy of single probabilities."""
 
 import math
 
 import numpy as np
 
+from ..kernels import formulas
 from ..kernels import softmax as kernels
 from ..runtime import launch
 from ..runtime.remote import dense, empty
 from ._op import Op, as_float
-from .arithmetic import exp, log
+from .arithmetic import clamp, exp, log, pairwise
+from .elementary import log1p
 from .reduction import amax, mean, sum
 from .shape import index, stop
 
@@ -120,4 +122,21 @@ cross_entropy_mean = Op(
     (lambda g, node: cross_entropy_mean_backward(g, *node.saved, **node.attrs),),
     _cross_entropy_mean_reference,
     saves=True,
+)
+
+
+def _at_least(x, low):
+    return clamp(x, min=low, max=None)
+
+
+def _binary_forward(p, y):
+    return (y - 1.0) * np.maximum(np.log1p(-p), -100.0) - y * np.maximum(np.log(p), -100.0)
+
+
+binary_cross_entropy = pairwise(
+    "binary_cross_entropy",
+    _binary_forward,
+    formulas.binary_cross_entropy,
+    lambda g, p, y: g * (p - y) / _at_least(p * (1.0 - p), 1e-12),
+    lambda g, p, y: g * (_at_least(log1p(-p), -100.0) - _at_least(log(p), -100.0)),
 )

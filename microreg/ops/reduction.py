@@ -1,30 +1,35 @@
-"""Sums, means and extremes over axes."""
+"""Sums, products, means and extremes over axes."""
 
 import math
 
 import numpy as np
 
 from ..errors import ShapeError
+from ..kernels import formulas, lift
 from ..kernels import reduce as kernels
 from ..runtime import launch
-from ..runtime.remote import dense, empty, memory_order
-from ._op import Op, as_float
-from .arithmetic import expand, same
-from .shape import reshape
+from ..runtime.remote import dense, empty, inverse, memory_order
+from ._elementwise import unary
+from ._op import Op
+from .arithmetic import abs, exp, expand, less, log, same, where
+from .shape import concatenate, flip, reshape, stop, transpose
 
 SMALL = 4096  # elements below which NumPy is done before a kernel has started
 
 
 def axes_of(x, axis, who):
-    """`axis` (None, an integer or several) as a sorted tuple of non-negative integers."""
+    """`axis` (an integer or several; none at all are all) as a sorted tuple from 0 on."""
     if axis is None:
         return tuple(range(x.ndim))
     asked = (axis,) if isinstance(axis, (int, np.integer)) else tuple(axis)
+    ndim = max(x.ndim, 1)  # a single number counts as one along one axis
     for i in asked:
-        if not -x.ndim <= i < max(x.ndim, 1):
-            raise ShapeError(f"{who}: expected an axis from {-x.ndim} to {x.ndim - 1}, got {i}")
-    axes = tuple(sorted({int(i) % max(x.ndim, 1) for i in asked}))
-    return axes if x.ndim else ()
+        if not -ndim <= i < ndim:
+            raise ShapeError(f"{who}: expected an axis from {-ndim} to {ndim - 1}, got {i}")
+    axes = sorted(int(i) % ndim for i in asked)
+    if len(set(axes)) < len(axes):
+        raise ShapeError(f"{who}: expected each axis once, got {asked}")
+    return (tuple(axes) or tuple(range(x.ndim))) if x.ndim else ()
 
 
 def _kept(shape, axes):
@@ -54,8 +59,19 @@ def _sum_forward(x, *, axes, keepdims):
     return _sum_lower(x, axes=axes, keepdims=keepdims)
 
 
+def _in_floats(lower):
+    """Kernels reduce floats; integers take the way through float64, exact up to 2^53."""
+
+    def through(x, **attrs):
+        if x.dtype.kind == "f":
+            return lower(x, **attrs)
+        return lower(x.astype(np.float64), **attrs).astype(np.int64)
+
+    return through
+
+
 def _sum_lower(x, *, axes, keepdims):
-    return sum_over(as_float(x), axes).reshape(_left(x.shape, axes, keepdims))
+    return sum_over(x, axes).reshape(_left(x.shape, axes, keepdims))
 
 
 def _rows(x, axes):
@@ -114,7 +130,7 @@ def sum_columns(x):
     return out
 
 
-sum = Op("sum", _sum_forward, (_spread,), lower=_sum_lower)
+sum = Op("sum", _sum_forward, (_spread,), lower=_in_floats(_sum_lower))
 
 
 def mean(x, axes, keepdims):
@@ -132,7 +148,7 @@ def _extreme(name, reduce, kernel):
 
     def lower(x, *, axes, keepdims):
         refuse_empty(x, axes)
-        matrix = _rows(as_float(x), axes)
+        matrix = _rows(x, axes)
         out = empty((len(matrix),), matrix.dtype, x)
         launch(kernel, matrix, out)
         return out.reshape(_left(x.shape, axes, keepdims))
@@ -146,8 +162,116 @@ def _extreme(name, reduce, kernel):
         chosen = same(x, reshape(node.out, shape=_kept(x.shape, axes)))
         return _spread(g, node) * (chosen / sum(chosen, axes=axes, keepdims=True))
 
-    return Op(name, forward, (vjp,), lower=lower)
+    return Op(name, forward, (vjp,), lower=_in_floats(lower))
 
 
 amax = _extreme("amax", np.amax, kernels.max_rows)
 amin = _extreme("amin", np.amin, kernels.min_rows)
+
+
+def _place(name, reduce, flipped):
+    """The op that finds an extreme: of all entries, flat, if axis is None, or along one axis."""
+
+    def lower(x, *, axis, keepdims):
+        axes = tuple(range(x.ndim)) if axis is None else (axis,)
+        matrix = _rows(x.astype(np.float64) if x.dtype.kind == "b" else x, axes)
+        if flipped:
+            negated = empty(matrix.shape, matrix.dtype, x)
+            launch(lift.maps(formulas.neg), matrix, negated)
+            matrix = negated
+        out = empty((len(matrix),), np.int64, x)
+        launch(kernels.argmax_rows, matrix, out)
+        return out.reshape(_left(x.shape, axes, keepdims))
+
+    return Op(name, lambda x, *, axis, keepdims: reduce(x, axis, keepdims=keepdims), lower=lower)
+
+
+argmax = _place("argmax", np.argmax, False)
+argmin = _place("argmin", np.argmin, True)
+
+
+def _prod_forward(x, *, axes, keepdims):
+    if x.dtype.kind != "f" or x.size < SMALL:
+        kind = x.dtype if x.dtype.kind == "f" else np.int64
+        return x.prod(axis=axes, keepdims=keepdims, dtype=kind)
+    return _prod_lower(x, axes=axes, keepdims=keepdims)
+
+
+def _prod_lower(x, *, axes, keepdims):
+    matrix = _rows(x, axes)
+    out = empty((len(matrix),), x.dtype, x)
+    launch(kernels.prod_rows, matrix, out)
+    return out.reshape(_left(x.shape, axes, keepdims))
+
+
+def _prod_backward_forward(g, x, *, axes, keepdims):
+    matrix = _rows(x, axes)
+    dx = empty(matrix.shape, x.dtype, x)
+    launch(kernels.prod_rows_backward, dense(g).reshape(len(matrix)), matrix, dx)
+    order = [*(i for i in range(x.ndim) if i not in axes), *axes]
+    return dx.reshape([x.shape[i] for i in order]).transpose(inverse(order))
+
+
+def _prod_reference(x, *, axes, keepdims):
+    """Pairs are multiplied, then pairs of those."""
+    order = (*(i for i in range(x.ndim) if i not in axes), *axes)
+    kept = tuple(x.shape[i] for i in order[: x.ndim - len(axes)])
+    count = math.prod(x.shape[i] for i in axes)
+    if not count:
+        return sum(x, axes=axes, keepdims=keepdims) + 1.0
+    y = reshape(transpose(x, axes=order), shape=(*kept, count))
+    while y.shape[-1] > 1:
+        half, odd = divmod(y.shape[-1], 2)
+        pairs = y[..., : 2 * half : 2] * y[..., 1 : 2 * half : 2]
+        y = concatenate(pairs, y[..., 2 * half :], axis=y.ndim - 1) if odd else pairs
+    return reshape(y, shape=_left(x.shape, axes, keepdims))
+
+
+prod_backward = Op("prod_backward", _prod_backward_forward)
+prod = Op(
+    "prod",
+    _prod_forward,
+    (lambda g, node: prod_backward(g, node.inputs[0], **node.attrs),),
+    _prod_reference,
+    lower=_in_floats(_prod_lower),
+)
+
+
+def _cumsum_forward(x, *, axis):
+    return _cumsum_lower(x, axis=axis) if x.dtype.kind == "f" else np.cumsum(x, axis)
+
+
+def _cumsum_lower(x, *, axis):
+    if not x.ndim:
+        return x.copy()
+    moved = dense(x.swapaxes(axis, -1))
+    out = empty(moved.shape, x.dtype, x)
+    rows = math.prod(moved.shape[:-1]), moved.shape[-1]
+    launch(kernels.cumsum_rows, moved.reshape(rows), out.reshape(rows))
+    return out.swapaxes(axis, -1)
+
+
+def _cumsum_vjp(g, node):
+    axis = node.attrs["axis"]
+    return flip(cumsum(flip(g, (axis,)), axis=axis), (axis,)) if g.ndim else g
+
+
+cumsum: Op = Op("cumsum", _cumsum_forward, (_cumsum_vjp,), lower=_cumsum_lower)
+
+
+def logsumexp(x, axes, keepdims):
+    """log of the sum of e^x over `axes`, each e^x beside the largest."""
+    if 0 in (x.shape[i] for i in axes):
+        return log(sum(exp(x), axes=axes, keepdims=keepdims))
+    largest = amax(stop(x), axes=axes, keepdims=True)
+    largest = where(less(abs(largest), math.inf), largest, 0.0)  # inf - inf has no value
+    total = log(sum(exp(x - largest), axes=axes, keepdims=True)) + largest
+    return total if keepdims else reshape(total, shape=_left(x.shape, axes, False))
+
+
+def _root_vjp(g, node):
+    return where(node.out == 0.0, 0.0, g * 0.5 / node.out)
+
+
+# the square root whose slope at 0 is taken as 0: that of a norm
+root = Op("root", np.sqrt, (_root_vjp,), lower=unary(formulas.sqrt))

@@ -174,3 +174,8 @@ cast: Op = Op(
 def swap_last(x):
     """x with its last two axes exchanged: the transpose of each matrix."""
     return transpose(x, axes=(*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
+
+
+def flip(x, axes):
+    """x with the order of its entries along some axes turned round."""
+    return index(x, key=tuple(slice(None, None, -1 if i in axes else 1) for i in range(x.ndim)))

@@ -80,6 +80,7 @@ class Recorder(Home):
         self.launches = []
         self.memory = {}  # id of the array that owns memory of this recording -> that array
         self.lines = {}  # id of an op's result -> it, and the line that asked for it
+        self.constants = {}  # id of an array made in Python while recording -> that array
         self.line = None  # the line that is at work, if it is not the caller's
         self._at, self._made_at = None, {}  # the line of the op at work; where memory was asked for
         self.modules, self.tensors, self.leaves, self.optimizers = {}, {}, {}, []
@@ -141,8 +142,8 @@ class Recorder(Home):
         """Remember which arrays tensors from outside held: later runs use the same."""
         for x in inputs:
             data = getattr(x, "data", None)
-            if data.__class__ is np.ndarray and id(x) not in self.tensors:
-                self.tensors[id(x)] = x, data
+            if data.__class__ is np.ndarray and id(data) not in self.constants:
+                self.tensors.setdefault(id(x), (x, data))
 
     def compare(self, other):
         """Raise if another recording of the same function did something else."""
@@ -173,7 +174,7 @@ class Recorder(Home):
     def forget(self):
         """Let go of what only recording needed."""
         self._owners = [(weakref.ref(x), self._made_at[key]) for key, x in self.memory.items()]
-        self.memory, self.lines, self.launches = {}, {}, []
+        self.memory, self.lines, self.launches, self.constants = {}, {}, [], {}
 
     def escaped(self):
         """After `forget`: the line whose result is still held by somebody, or None."""

@@ -96,6 +96,14 @@ def pools():
         g, place = d.real(n, *out, 4), d.integers(0, 6, n, *out, 4, dtype=kind)
         return g, place, numbers, d.new(n, *image)
 
+    def average(d, n):
+        return d.real(n, *image), numbers, d.positive(*out), d.new(n, *out, 4)
+
+    def spread(d, n):
+        return d.real(n, *out, 4), numbers, d.positive(*out), d.new(n, *image)
+
+    yield entry(conv.avg_pool2d, average, 2, 9)
+    yield entry(conv.avg_pool2d_backward, spread, 2, 9)
     yield entry(conv.max_pool2d, pool, 2, 9)
     yield entry(conv.max_pool2d_backward, backward, 2, 9)
 

@@ -283,3 +283,22 @@ def test_a_window_of_many_places(dtype):
     assert out.reshape(-1).tolist() == [5, 7]
     dx = pool_backward(window, x, place, np.array([2, 3], dtype).reshape(1, 1, 1, 2))
     assert dx[0, 299, 298, 0] == 2 and dx[0, 1, 2, 1] == 3 and np.count_nonzero(dx) == 2
+
+
+@pytest.mark.parametrize("case", POOLS, ids=str)
+def test_averages_under_a_window_and_their_gradients(case, dtype):
+    images, *rest = case
+    window = Window(images, images[-1], *rest)
+    x, scale = normal(images, dtype, 8), np.abs(normal(window.out, dtype, 9))
+    got = garbage((window.n, *window.out, window.c), dtype)
+    run(conv.avg_pool2d, x, window.numbers, scale, got)
+    wide = scale.astype(float)[:, :, None]
+    want = sum(window.under(x.astype(float), u, v) for u, v in window.positions()) * wide
+    want = want.reshape(got.shape)
+    close = {"rtol": 0, "atol": 99 * TOLERANCE[dtype]}
+    np.testing.assert_allclose(got, want, **close)
+    g, dx = normal(got.shape, dtype, 10), garbage(images, dtype)
+    run(conv.avg_pool2d_backward, g, window.numbers, scale, dx)
+    for row in range(window.n):  # the gradient of <got, g>, which is linear in x, is all there is
+        terms = want[row] * g[row], x[row].astype(float) * dx[row]
+        assert terms[0].sum() == pytest.approx(terms[1].sum(), abs=close["atol"] * terms[0].size)
