@@ -1,6 +1,5 @@
 """Linear maps: products, convolutions, rows of a table."""
 
-
 from ..errors import ShapeError
 from ..ops import conv
 from ..ops import linear as ops

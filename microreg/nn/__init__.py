@@ -1,7 +1,29 @@
 """Layers: modules that hold parameters and call `functional`."""
 
 from . import functional, init, utils
-from .activation import GELU, Identity, ReLU, Sigmoid, Tanh
+from .activation import (
+    CELU,
+    ELU,
+    GELU,
+    SELU,
+    Hardsigmoid,
+    Hardswish,
+    Hardtanh,
+    Identity,
+    LeakyReLU,
+    LogSigmoid,
+    LogSoftmax,
+    Mish,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softmin,
+    Softplus,
+    Softsign,
+    Tanh,
+)
 from .attention import MultiheadAttention, TransformerEncoder, TransformerEncoderLayer
 from .batch_norm import (
     BatchNorm1d,
@@ -15,22 +37,40 @@ from .batch_norm import (
 )
 from .container import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from .embedding import Embedding
-from .linear import Conv2d, Flatten, Linear, MaxPool2d
-from .loss import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
+from .linear import Conv2d, Flatten, Linear
+from .loss import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    HuberLoss,
+    KLDivLoss,
+    L1Loss,
+    MSELoss,
+    NLLLoss,
+    SmoothL1Loss,
+    SoftMarginLoss,
+)
 from .module import Module, Parameter
 from .noise import AlphaDropout, Dropout, Dropout1d, Dropout2d, DropPath, GaussianNoise
 from .normalization import GroupNorm, LayerNorm, RMSNorm
 from .penalty import ActivityPenalty, HardConcrete, activity_penalty
+from .pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 from .recurrent import GRU, LSTM, RNN, LayerNormGRU, LayerNormLSTM, LayerNormRNN
 from .utils.parametrizations import DropConnect
 
 __all__ = [
+    "CELU",
+    "ELU",
     "GELU",
     "GRU",
     "LSTM",
     "RNN",
     "ActivityPenalty",
+    "SELU",
+    "AdaptiveAvgPool2d",
     "AlphaDropout",
+    "AvgPool2d",
+    "BCELoss",
     "BCEWithLogitsLoss",
     "BatchNorm1d",
     "BatchNorm2d",
@@ -50,27 +90,46 @@ __all__ = [
     "GhostBatchNorm2d",
     "GroupNorm",
     "HardConcrete",
+    "Hardsigmoid",
+    "Hardswish",
+    "Hardtanh",
+    "HuberLoss",
     "Identity",
     "InstanceNorm1d",
     "InstanceNorm2d",
+    "KLDivLoss",
+    "L1Loss",
     "LayerNorm",
     "LayerNormGRU",
     "LayerNormLSTM",
     "LayerNormRNN",
+    "LeakyReLU",
     "Linear",
+    "LogSigmoid",
+    "LogSoftmax",
     "MSELoss",
     "MaxPool2d",
+    "Mish",
     "Module",
     "ModuleDict",
     "ModuleList",
     "MultiheadAttention",
+    "NLLLoss",
     "Parameter",
     "ParameterDict",
     "ParameterList",
     "RMSNorm",
     "ReLU",
+    "ReLU6",
     "Sequential",
+    "SiLU",
     "Sigmoid",
+    "SmoothL1Loss",
+    "SoftMarginLoss",
+    "Softmax",
+    "Softmin",
+    "Softplus",
+    "Softsign",
     "Tanh",
     "TransformerEncoder",
     "TransformerEncoderLayer",

@@ -111,21 +111,6 @@ class Conv2d(Module):
         )
 
 
-class MaxPool2d(Module):
-    """The largest entry under each window of x (n, c, h, w)."""
-
-    def __init__(self, kernel_size, stride=None, padding=0, dilation=1):
-        super().__init__()
-        self.kernel_size, self.stride = kernel_size, stride
-        self.padding, self.dilation = padding, dilation
-
-    def forward(self, input):
-        return F.max_pool2d(input, self.kernel_size, self.stride, self.padding, self.dilation)
-
-    def extra_repr(self):
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
-
-
 class Flatten(Module):
     """Join the axes from start_dim to end_dim into one."""
 

@@ -33,7 +33,7 @@ def _add_forward(g, places, *, axis, size):
 
 
 def _take_vjp(g, node):
-    x, places, axis = *node.inputs, node.attrs["axis"]
+    (x, places), axis = node.inputs, node.attrs["axis"]
     return add_along(g, places, axis=axis, size=x.shape[axis])
 
 

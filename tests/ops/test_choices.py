@@ -137,7 +137,6 @@ def test_the_mean_over_no_labels_is_not_a_number():
 @pytest.mark.parametrize(
     "function",
     [
-        mr.relu,
         mr.tanh,
         mr.sigmoid,
         F.softplus,
@@ -163,6 +162,8 @@ def test_sums_and_extremes_of_integers_stay_integers():
     for got, want in ((INTEGERS.sum(), 66), (INTEGERS.amax(), 11), (INTEGERS.amin(), 0)):
         assert got.dtype == np.int64 and got.item() == want
     assert (INTEGERS > 5).sum().item() == 6
+    for got in (mr.relu(INTEGERS - 3), F.relu6(INTEGERS - 3), F.hardtanh(INTEGERS - 3, 0, 20)):
+        assert got.dtype == np.int64 and got.data[0].tolist() == [0, 0, 0, 0]
     assert (INTEGERS @ INTEGERS.T).dtype == np.int64
 
 
