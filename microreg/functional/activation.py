@@ -42,8 +42,7 @@ def hardswish(input, inplace=False):
     ----------
     Howard et al., "Searching for MobileNetV3", ICCV 2019.
     """
-    x = floats(input, "hardswish")
-    return x * hardsigmoid(x)
+    return Tensor.record(ops.hardswish, (floats(input, "hardswish"),), {})
 
 
 def leaky_relu(input, negative_slope=0.01, inplace=False):

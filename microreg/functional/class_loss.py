@@ -35,7 +35,8 @@ def cross_entropy(
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"cross_entropy(label_smoothing={label_smoothing}): expected 0 to 1")
     (logits,) = alike(who, a_tensor(input, who))
-    if as_array(target).dtype.kind == "f" and logits.ndim and target.shape == logits.shape:
+    given = as_array(target)
+    if given.dtype.kind == "f" and logits.ndim and given.shape == logits.shape:
         return _of_probabilities(logits, target, weight, reduction, label_smoothing)
     rows, labels, shape = _rows(logits, target, who)
     k, attrs = rows.shape[1], {"labels": labels, "ignore_index": int(ignore_index)}

@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from ..dtypes import as_array
 from ..errors import DTypeError
 from ..ops import shape as ops
 from ..tensor import Tensor
-from ._inputs import a_tensor, as_numbers
+from ._inputs import a_tensor
 
 
 def embedding(input, weight, padding_idx=None):
@@ -18,7 +19,7 @@ def embedding(input, weight, padding_idx=None):
     IndexError
         If an entry is not the number of a row.
     """
-    table, index = a_tensor(weight, "embedding", "weight"), as_numbers(input)
+    table, index = a_tensor(weight, "embedding", "weight"), as_array(input)
     if index.dtype.kind not in "iu":
         raise DTypeError(f"embedding: expected integers, got {index.dtype}; use .long()")
     rows = len(table)

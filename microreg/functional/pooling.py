@@ -57,26 +57,31 @@ def avg_pool2d(
     if divisor_override == 0:
         raise ValueError(f"{who}(divisor_override=0): expected another number")
     x, unbatched = batched(who, a_tensor(input, who), 4)
-    (x,) = alike(who, x)
     window = window_count(x, attrs["kernel"], attrs, who)
-    counts = [
-        _covered(*numbers, count_include_pad)
+    spans = [
+        _spans(*numbers, count_include_pad)
         for numbers in zip(
             x.shape[2:], window, attrs["kernel"], attrs["stride"], attrs["padding"], strict=True
         )
     ]
-    scale = 1.0 / (
-        np.outer(*counts) if divisor_override is None else np.full(window, divisor_override)
-    )
-    attrs["scale"], attrs["shape"] = scale.astype(x.dtype), x.shape
-    return unbatched(Tensor.record(pool.avg_pool2d, (x,), attrs))
+    counts = np.outer(spans[0][1], spans[1][1])
+    divisor = counts if divisor_override is None else np.full(window, divisor_override)
+    return unbatched(_averaged(who, x, spans[0][0], spans[1][0], divisor))
 
 
-def _covered(size, count, kernel, stride, padding, include_pad):
-    """How many places along an axis each window counts."""
+def _averaged(who, x, rows, columns, divisor):
+    (x,) = alike(who, x)
+    scale = (1.0 / divisor).astype(x.dtype)
+    attrs = {"rows": rows, "columns": columns, "scale": scale, "shape": x.shape}
+    return Tensor.record(pool.avg_pool2d, (x,), attrs)
+
+
+def _spans(size, count, kernel, stride, padding, include_pad):
+    """What each window covers along an axis, as [first, beyond the last], and its count."""
     start = np.arange(count) * stride - padding
     end = np.minimum(start + kernel, size + padding)
-    return end - start if include_pad else np.minimum(end, size) - np.maximum(start, 0)
+    inside = np.stack([np.maximum(start, 0), np.minimum(end, size)], 1)
+    return inside, end - start if include_pad else inside[:, 1] - inside[:, 0]
 
 
 def adaptive_avg_pool2d(input, output_size):
@@ -86,19 +91,17 @@ def adaptive_avg_pool2d(input, output_size):
     """
     who = "adaptive_avg_pool2d"
     x, unbatched = batched(who, a_tensor(input, who), 4)
-    (x,) = alike(who, x)
     asked = output_size if isinstance(output_size, (tuple, list)) else (output_size, output_size)
     sizes = [n if m is None else m for m, n in zip(asked, x.shape[2:], strict=True)]
     if min(sizes) < 1 or min(x.shape[2:]) < 1:
         raise ShapeError(
-            f"{who}({output_size}): expected sizes of at least 1, and entries in {x.shape}"
+            f"{who}({output_size}): expected sizes and images of at least 1x1, got {x.shape}"
         )
-    rows, columns = (_cells(n, m, x.dtype) for n, m in zip(x.shape[2:], sizes, strict=True))
-    return unbatched(Tensor(rows) @ (x @ Tensor(columns).T))
+    rows, columns = (_cells(n, m) for n, m in zip(x.shape[2:], sizes, strict=True))
+    counts = [cells[:, 1] - cells[:, 0] for cells in (rows, columns)]
+    return unbatched(_averaged(who, x, rows, columns, np.outer(*counts)))
 
 
-def _cells(n, m, dtype):
-    """A matrix (m, n) whose rows average the entries of a cell."""
-    i, j = np.arange(m)[:, None], np.arange(n)
-    inside = (j >= i * n // m) & (j < -(-(i + 1) * n // m))
-    return (inside / inside.sum(1, keepdims=True)).astype(dtype)
+def _cells(n, m):
+    i = np.arange(m)
+    return np.stack([i * n // m, -(-(i + 1) * n // m)], 1)

@@ -60,14 +60,27 @@ def _rint(typing, v):
     return v(v), lambda context, builder, sig, args: _llvm(builder, "rint", *args)
 
 
+def _choice(a, name, sign):
+    """The larger or the smaller of two numbers of one type."""
+
+    def generate(context, builder, sig, args):
+        if a in types.real_domain:
+            return _llvm(builder, name, *args)
+        unsigned = a == types.boolean or not a.signed
+        compare = builder.icmp_unsigned if unsigned else builder.icmp_signed
+        return builder.select(compare(sign, *args), *args)
+
+    return a(a, a), generate
+
+
 @instruction(_native.maximum)
 def _maximum(typing, a, b):
-    return a(a, a), lambda context, builder, sig, args: _llvm(builder, "maximum", *args)
+    return _choice(a, "maximum", ">")
 
 
 @instruction(_native.minimum)
 def _minimum(typing, a, b):
-    return a(a, a), lambda context, builder, sig, args: _llvm(builder, "minimum", *args)
+    return _choice(a, "minimum", "<")
 
 
 @instruction(_native.float_bits)

@@ -275,44 +275,46 @@ def _give(along, where, k, target):
         target[c] += along[c] if where[c] == number else type(along[c])(0)
 
 
-@kernel(f"x[n,h,w,c] {GEOMETRY} scale[oh,ow] -> out[n,oh,ow,c]", split="n", block=1, short=True)
-def avg_pool2d(x, geometry, scale, out):
-    """The sum under each window, times the window's scale; places outside the image count as 0."""
-    h, w, _, out_h, out_w, _, kh, kw, sh, sw, ph, pw, dh, dw, _ = values(geometry, 15)
+@kernel(
+    "x[n,h,w,c] rows:int64[oh,2] columns:int64[ow,2] scale[oh,ow] -> out[n,oh,ow,c]",
+    split="n",
+    block=1,
+    short=True,
+)
+def avg_pool2d(x, rows, columns, scale, out):
+    """The sum over rows[i, 0] <= y < rows[i, 1] and columns alike, times scale[i, j]."""
     for image in range(x.shape[0]):
-        for i in range(out_h):
-            for j in range(out_w):
+        for i in range(rows.shape[0]):
+            for j in range(columns.shape[0]):
                 total = out[image, i, j]
                 for c in range(total.size):
                     total[c] = 0
-                for u in range(kh):
-                    y = i * sh + u * dh - ph
-                    for v in range(kw):
-                        z = j * sw + v * dw - pw
-                        if 0 <= y < h and 0 <= z < w:
-                            _add(x[image, y, z], type(scale[i, j])(1), total)
+                for y in range(rows[i, 0], rows[i, 1]):
+                    for z in range(columns[j, 0], columns[j, 1]):
+                        _add(x[image, y, z], type(scale[i, j])(1), total)
                 for c in range(total.size):
                     total[c] *= scale[i, j]
 
 
-@kernel(f"g[n,oh,ow,c] {GEOMETRY} scale[oh,ow] -> dx[n,h,w,c]", split="n", block=1, short=True)
-def avg_pool2d_backward(g, geometry, scale, dx):
-    """Each output's gradient, times the window's scale, to every entry under the window."""
-    h, w, _, out_h, out_w, _, kh, kw, sh, sw, ph, pw, dh, dw, _ = values(geometry, 15)
+@kernel(
+    "g[n,oh,ow,c] rows:int64[oh,2] columns:int64[ow,2] scale[oh,ow] -> dx[n,h,w,c]",
+    split="n",
+    block=1,
+    short=True,
+)
+def avg_pool2d_backward(g, rows, columns, scale, dx):
+    """Each output's gradient, times its scale, to every entry that it sums over."""
     for image in range(dx.shape[0]):
-        for y in range(h):
-            for z in range(w):
+        for y in range(dx.shape[1]):
+            for z in range(dx.shape[2]):
                 pixel = dx[image, y, z]
                 for c in range(pixel.size):
                     pixel[c] = 0
-        for i in range(out_h):
-            for j in range(out_w):
-                for u in range(kh):
-                    y = i * sh + u * dh - ph
-                    for v in range(kw):
-                        z = j * sw + v * dw - pw
-                        if 0 <= y < h and 0 <= z < w:
-                            _add(g[image, i, j], scale[i, j], dx[image, y, z])
+        for i in range(rows.shape[0]):
+            for j in range(columns.shape[0]):
+                for y in range(rows[i, 0], rows[i, 1]):
+                    for z in range(columns[j, 0], columns[j, 1]):
+                        _add(g[image, i, j], scale[i, j], dx[image, y, z])
 
 
 @fast

@@ -253,7 +253,22 @@ def elu(v):
 @scalar
 def elu_slope(g, out):
     """g above 0, g (out + 1) below: e^v is out + 1."""
-    return g if out > type(g)(0) else g * (out + type(g)(1))
+    return g * (out + type(g)(1)) if out <= type(g)(0) else g
+
+
+@scalar
+def hardswish(v):
+    """v min(max(v / 6 + 1/2, 0), 1)."""
+    part = v * type(v)(1 / 6) + type(v)(0.5)
+    return v * smaller(larger(part, type(v)(0)), type(v)(1))
+
+
+@scalar
+def hardswish_slope(g, x):
+    """g (x / 3 + 1/2) between -3 and 3, 0 below, g above."""
+    if x <= type(x)(-3):
+        return type(g)(0)
+    return g * (x * type(x)(1 / 3) + type(x)(0.5)) if x < type(x)(3) else g
 
 
 @scalar

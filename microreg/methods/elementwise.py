@@ -89,6 +89,9 @@ class Elementwise:
             return self // other
         if rounding_mode != "trunc":
             raise ValueError(f"div(rounding_mode={rounding_mode!r}): expected 'floor' or 'trunc'")
+        if self.data.dtype.kind == "f":
+            ratio = self / other
+            return _where(ratio < 0, ratio.ceil(), ratio.floor())
         return _where((self < 0) ^ (other < 0), -(-self // other), self // other)
 
     def clamp(self, min=None, max=None):
@@ -99,8 +102,8 @@ class Elementwise:
         if min is None and max is None:
             raise ValueError("clamp: expected min, max or both")
         if isinstance(min, Value) or isinstance(max, Value):
-            x = self if min is None else _where(self < min, min, self)
-            return x if max is None else _where(x > max, max, x)
+            x = self if min is None else _where((self < min) | (min != min), min, self)
+            return x if max is None else _where((x > max) | (max != max), max, x)
         bounds = {"min": _bound(min, "min"), "max": _bound(max, "max")}
         x = floating(self) if float in map(type, bounds.values()) else self
         return self.record(arithmetic.clamp, (x,), bounds)

@@ -5,10 +5,8 @@ import math
 import numpy as np
 
 from .. import functional as F
-from ..dtypes import get_default_dtype
+from ..dtypes import as_array, get_default_dtype
 from ..errors import ShapeError
-from ..functional._inputs import as_numbers
-from ..functional.shape import where
 from ..ops import recurrent as ops
 from ..tensor import Tensor
 from . import init
@@ -110,7 +108,7 @@ class _Recurrent(Module):
         starts = self._starts(input, hx, single)
         counts = None if lengths is None else self._counts(input, lengths)
         if counts is not None:  # what lies behind a sequence may be NaN
-            input = where(counts.unsqueeze(2), input, 0.0)
+            input = F.where(counts.unsqueeze(2), input, 0.0)
         ends = []
         for layer in range(self.num_layers):
             outs = []
@@ -122,7 +120,7 @@ class _Recurrent(Module):
                 ends.append(state)
             input = outs[0] if len(outs) == 1 else F.cat(outs, 2)
             if counts is not None:
-                input = where(counts.unsqueeze(2), input, 0.0)
+                input = F.where(counts.unsqueeze(2), input, 0.0)
             if layer + 1 < self.num_layers and self.dropout:
                 input = F.dropout(input, self.dropout, self.training)
         states = [F.stack(parts) for parts in zip(*ends, strict=True)]
@@ -148,7 +146,7 @@ class _Recurrent(Module):
 
     def _counts(self, input, lengths):
         """Which steps of which sequences count, (time, n)."""
-        lengths, (time, n, _) = as_numbers(lengths), input.shape
+        lengths, (time, n, _) = as_array(lengths), input.shape
         if lengths.shape != (n,) or lengths.dtype.kind not in "iu":
             raise ShapeError(
                 f"{type(self).__name__}: lengths: expected {n} integers, got {lengths.dtype} of "
@@ -170,7 +168,7 @@ class _Recurrent(Module):
         for t in reversed(range(len(given))) if backwards else range(len(given)):
             new = self.step(given[t], state, name)
             if masks is not None:
-                new = tuple(where(masks[t], a, b) for a, b in zip(new, state, strict=True))
+                new = tuple(F.where(masks[t], a, b) for a, b in zip(new, state, strict=True))
             outs[t], state = new[0], new
         return F.stack(outs), state
 

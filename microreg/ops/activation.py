@@ -63,3 +63,10 @@ def _hardtanh_vjp(g, node):
 
 # clamp with a slope of 0 at the bounds
 hardtanh = Op("hardtanh", clamp.forward, (_hardtanh_vjp,), lower=clamp.lower)
+hardswish = _fused(
+    "hardswish",
+    formulas.hardswish,
+    formulas.hardswish_slope,
+    lambda x: x * hardtanh(x * (1 / 6) + 0.5, min=0.0, max=1.0),
+    saved="x",
+)

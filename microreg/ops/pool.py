@@ -47,23 +47,20 @@ def _pool_reference(x, *, kernel, **attrs):
 max_pool2d = Op("max_pool2d", _pool_forward, (_pool_vjp,), _pool_reference, saves=True)
 
 
-def _avg_forward(x, *, kernel, scale, shape, **attrs):
-    if x.ndim != 4:
-        raise ShapeError(f"avg_pool2d: expected x (n, c, h, w), got {x.shape}")
+def _avg_forward(x, *, rows, columns, scale, shape):
     memory, out = new_images(*x.shape[:2], *scale.shape, x)
-    numbers = geometry(x, x.shape[1], scale.shape, kernel, attrs)
-    launch(kernels.avg_pool2d, images(x), numbers, scale, memory)
+    launch(kernels.avg_pool2d, images(x), rows, columns, scale, memory)
     return out
 
 
-def _avg_gradient(g, *, kernel, scale, shape, **attrs):
+def _avg_gradient(g, *, rows, columns, scale, shape):
     """The gradient of an input of this shape."""
     memory, dx = new_images(*shape, g)
-    numbers = geometry(dx, shape[1], scale.shape, kernel, attrs)
-    launch(kernels.avg_pool2d_backward, images(g), numbers, scale, memory)
+    launch(kernels.avg_pool2d_backward, images(g), rows, columns, scale, memory)
     return dx
 
 
+# sums over rectangles, times a scale: [first, beyond the last] row and column of each
 avg_pool2d: Op = Op(
     "avg_pool2d", _avg_forward, (lambda g, node: avg_pool2d_backward(g, **node.attrs),)
 )

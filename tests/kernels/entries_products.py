@@ -96,11 +96,13 @@ def pools():
         g, place = d.real(n, *out, 4), d.integers(0, 6, n, *out, 4, dtype=kind)
         return g, place, numbers, d.new(n, *image)
 
+    rows, columns = np.array([[0, 3], [2, 2], [1, 7]]), np.array([[3, 6], [0, 1]])
+
     def average(d, n):
-        return d.real(n, *image), numbers, d.positive(*out), d.new(n, *out, 4)
+        return d.real(n, *image), rows, columns, d.positive(3, 2), d.new(n, 3, 2, 4)
 
     def spread(d, n):
-        return d.real(n, *out, 4), numbers, d.positive(*out), d.new(n, *image)
+        return d.real(n, 3, 2, 4), rows, columns, d.positive(3, 2), d.new(n, *image)
 
     yield entry(conv.avg_pool2d, average, 2, 9)
     yield entry(conv.avg_pool2d_backward, spread, 2, 9)

@@ -285,20 +285,22 @@ def test_a_window_of_many_places(dtype):
     assert dx[0, 299, 298, 0] == 2 and dx[0, 1, 2, 1] == 3 and np.count_nonzero(dx) == 2
 
 
-@pytest.mark.parametrize("case", POOLS, ids=str)
-def test_averages_under_a_window_and_their_gradients(case, dtype):
-    images, *rest = case
-    window = Window(images, images[-1], *rest)
-    x, scale = normal(images, dtype, 8), np.abs(normal(window.out, dtype, 9))
-    got = garbage((window.n, *window.out, window.c), dtype)
-    run(conv.avg_pool2d, x, window.numbers, scale, got)
-    wide = scale.astype(float)[:, :, None]
-    want = sum(window.under(x.astype(float), u, v) for u, v in window.positions()) * wide
-    want = want.reshape(got.shape)
-    close = {"rtol": 0, "atol": 99 * TOLERANCE[dtype]}
-    np.testing.assert_allclose(got, want, **close)
-    g, dx = normal(got.shape, dtype, 10), garbage(images, dtype)
-    run(conv.avg_pool2d_backward, g, window.numbers, scale, dx)
-    for row in range(window.n):  # the gradient of <got, g>, which is linear in x, is all there is
-        terms = want[row] * g[row], x[row].astype(float) * dx[row]
-        assert terms[0].sum() == pytest.approx(terms[1].sum(), abs=close["atol"] * terms[0].size)
+@pytest.mark.parametrize("shape", [(2, 5, 7, 3), (1, 4, 4, 1), (3, 9, 2, 17), (0, 4, 4, 2)])
+def test_averages_of_rectangles_and_their_gradients(shape, dtype, rng):
+    """Also of overlapping ones, of rows left out, and of nothing."""
+    x, h, w = normal(shape, dtype, 8), *shape[1:3]
+    rows = np.array([[0, 2], [1, h], [2, 2], [0, h]])
+    columns = np.array([[0, w], [1, 2], [0, 1]])
+    scale = np.abs(normal((4, 3), dtype, 9))
+    got, dx = garbage((shape[0], 4, 3, shape[3]), dtype), garbage(shape, dtype)
+    run(conv.avg_pool2d, x, rows, columns, scale, got)
+    g = normal(got.shape, dtype, 10)
+    run(conv.avg_pool2d_backward, g, rows, columns, scale, dx)
+    want, back = np.zeros(got.shape), np.zeros(shape)
+    for i, (top, bottom) in enumerate(rows):
+        for j, (left, right) in enumerate(columns):
+            part = slice(None), slice(top, bottom), slice(left, right)
+            want[:, i, j] = x[part].sum((1, 2), float) * scale[i, j]
+            back[part] += (g[:, i, j] * scale[i, j])[:, None, None]
+    np.testing.assert_allclose(got, want, rtol=0, atol=99 * TOLERANCE[dtype])
+    np.testing.assert_allclose(dx, back, rtol=0, atol=99 * TOLERANCE[dtype])

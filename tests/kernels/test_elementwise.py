@@ -35,6 +35,10 @@ def silu_slope(g, x):
     return g * s * (1 + x * (1 - s))
 
 
+def hardswish_slope(g, x):
+    return np.where(x <= -3, 0.0, np.where(x < 3, g * (x / 3 + 0.5), g))
+
+
 def bce(p, y):
     return -y * np.maximum(np.log(p), -100) - (1 - y) * np.maximum(np.log1p(-p), -100)
 
@@ -67,6 +71,7 @@ MAPS = {
     "round_even": np.rint,
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "silu": lambda x: x / (1 + np.exp(-x)),
+    "hardswish": lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
     "elu": lambda x: np.where(x > 0, x, np.expm1(x)),
     "erf": np.vectorize(math.erf, otypes=[float]),
     "relu": lambda x: np.where(x <= 0, 0.0, x),
@@ -92,7 +97,8 @@ PAIRS = {
     "tanh_slope": lambda g, out: g * (1 - out**2),
     "sigmoid_slope": lambda g, out: g * out * (1 - out),
     "silu_slope": silu_slope,
-    "elu_slope": lambda g, out: np.where(out > 0, g, g * (out + 1)),
+    "elu_slope": lambda g, out: np.where(out <= 0, g * (out + 1), g),
+    "hardswish_slope": hardswish_slope,
     "gelu_slope": gelu_slope,
     "binary_cross_entropy": bce,
 }
@@ -244,7 +250,7 @@ def test_a_value_does_not_depend_on_its_place(name, dtype, rng):
         np.testing.assert_array_equal(part, whole[:size])
 
 
-@pytest.mark.parametrize("name", ["relu", "tanh", "sigmoid", "gelu", "silu", "elu"])
+@pytest.mark.parametrize("name", ["relu", "tanh", "sigmoid", "gelu", "silu", "hardswish", "elu"])
 def test_a_slope_is_that_of_the_value(name, rng):
     """Against central differences, with a random cotangent."""
     x, g, h = rng.normal(size=300) * 2, rng.normal(size=300), 1e-6
@@ -255,14 +261,14 @@ def test_a_slope_is_that_of_the_value(name, rng):
         return out
 
     dx = np.empty_like(x)
-    saved = x if name in ("gelu", "silu") else value(x)
+    saved = x if name in ("gelu", "silu", "hardswish") else value(x)
     run(lift.pairs(formula(f"{name}_slope")), g, saved, dx)
     want = g * (value(x + h) - value(x - h)) / (2 * h)
     np.testing.assert_allclose(dx, want, rtol=1e-7, atol=1e-9)
 
 
 @pytest.mark.parametrize("integer", [np.int64, np.int16, np.bool_])
-@pytest.mark.parametrize("name", ["add", "sub", "mul", *BITS, *TESTS])
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "maximum", "minimum", *BITS, *TESTS])
 def test_integers_beside_integers(name, integer, rng):
     """Labels, counters and masks are added up and compared inside a step, too."""
     a, b = (rng.integers(-3, 4, 50).astype(integer) for _ in range(2))

@@ -7,8 +7,20 @@ import pytest
 
 import microreg as mr
 
-from .table import TABLE
-from .table_layers import MORE
+from . import table, table_elementwise, table_layers, table_tensors
+
+ACTIVATIONS = [*table.ACTIVATIONS, *table_elementwise.ACTIVATIONS]
+TABLE = [
+    *table.TABLE,
+    *table_elementwise.ELEMENTARY,
+    *table_elementwise.ACTIVATIONS,
+    *table_elementwise.LOSSES,
+    *table_tensors.REDUCTIONS,
+    *table_tensors.PRODUCTS,
+    *table_tensors.WINDOWS,
+    *table_tensors.SHAPES,
+    *table_layers.MORE,
+]
 
 
 class Library:
@@ -46,7 +58,7 @@ class Case:
         return np.random.default_rng(len(self.name)).normal(size=out.shape).astype(out.dtype)
 
 
-CASES = [Case(line, shapes) for line in [*TABLE, *MORE] for shapes in line.shapes]
+CASES = [Case(line, shapes) for line in TABLE for shapes in line.shapes]
 
 
 def over(cases):

@@ -78,6 +78,23 @@ def naive_max_pool2d(kernel_size, stride=None, padding=0, dilation=1):
     return lambda x: windows(x, kernel, stride, padding, dilation, -np.inf).max((-2, -1))
 
 
+def naive_avg_pool2d(kernel_size, stride=None, padding=0):
+    kernel = np.broadcast_to(kernel_size, 2)
+    stride = kernel if stride is None else stride
+    return lambda x: windows(x, kernel, stride, padding).mean((-2, -1))
+
+
+def naive_conv1d(stride=1, padding=0, dilation=1):
+    options = {"stride": (1, stride), "padding": (0, padding), "dilation": (1, dilation)}
+
+    def conv(x, weight):
+        batch = x if x.ndim == 3 else x[None]
+        out = naive_conv2d(options)(batch[:, :, None], weight[:, :, None])[:, :, 0]
+        return out if x.ndim == 3 else out[0]
+
+    return conv
+
+
 def labels(x):
     """A label for each row of x (n, k)."""
     return np.arange(len(x)) * 7 % x.shape[1]
