@@ -95,7 +95,8 @@ class Weighted(Each):
         self.weight = weight.reshape(*weight.shape[:2], -1)
         self.features = weight.shape[1]
         self.axis = self.axis_out = -1 if weight.ndim == 2 else 1
-        self.padded = np.any(getattr(layer, "padding", 0))
+        padding = getattr(layer, "padding", 0)
+        self.padded = padding == "same" or (padding != "valid" and np.any(padding))
         self.reads = (self.weight != 0).any(axis=2)
 
     def out(self, d):
@@ -239,6 +240,10 @@ def rule(layer):
     made = RULES.get(type(layer))
     if made and is_parametrized(layer):
         layer = plain(layer)
+    if made is Weighted and (
+        getattr(layer, "groups", 1) != 1 or getattr(layer, "padding_mode", "zeros") != "zeros"
+    ):
+        return None
     if made is LayerNorm and len(layer.normalized_shape) != 1:
         return None
     if made is Flatten and (layer.start_dim, layer.end_dim) != (1, -1):

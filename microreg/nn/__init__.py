@@ -36,8 +36,9 @@ from .batch_norm import (
     InstanceNorm2d,
 )
 from .container import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
+from .conv import Conv1d, Conv2d
 from .embedding import Embedding
-from .linear import Conv2d, Flatten, Linear
+from .linear import Flatten, Linear
 from .loss import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -76,6 +77,7 @@ __all__ = [
     "BatchNorm2d",
     "BatchRenorm1d",
     "BatchRenorm2d",
+    "Conv1d",
     "Conv2d",
     "CrossEntropyLoss",
     "DropConnect",

@@ -6,7 +6,6 @@ import numpy as np
 
 from .. import functional as F
 from ..dtypes import get_default_dtype
-from ..functional._inputs import pair
 from . import init
 from .module import Module, Parameter
 
@@ -63,52 +62,6 @@ class Linear(Module):
 
     def extra_repr(self):
         return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}"
-
-
-class Conv2d(Module):
-    """Two-dimensional cross-correlation; see `functional.conv2d` for the formula.
-
-    Shapes
-    ------
-    x (n, in_channels, h, w) -> y (n, out_channels, h', w') with
-    h' = floor((h + 2*padding - dilation*(kernel - 1) - 1) / stride) + 1, w' alike;
-    weight (out_channels, in_channels, kernel, kernel), bias (out_channels,).
-    Both start uniform on +-1/sqrt(in_channels * kernel * kernel).
-    """
-
-    def __init__(
-        self,
-        in_channels,
-        out_channels,
-        kernel_size,
-        stride=1,
-        padding=0,
-        dilation=1,
-        bias=True,
-        dtype=None,
-    ):
-        super().__init__()
-        _positive("Conv2d", in_channels=in_channels, out_channels=out_channels)
-        self.in_channels, self.out_channels = in_channels, out_channels
-        self.kernel_size = pair(kernel_size, "Conv2d", "kernel_size", 1)
-        self.stride = pair(stride, "Conv2d", "stride", 1)
-        self.padding = pair(padding, "Conv2d", "padding", 0)
-        self.dilation = pair(dilation, "Conv2d", "dilation", 1)
-        self.weight = _empty(out_channels, in_channels, *self.kernel_size, dtype=dtype)
-        self.register_parameter("bias", _empty(out_channels, dtype=dtype) if bias else None)
-        self.reset_parameters()
-
-    def reset_parameters(self):
-        _reset(self.weight, self.bias)
-
-    def forward(self, input):
-        return F.conv2d(input, self.weight, self.bias, self.stride, self.padding, self.dilation)
-
-    def extra_repr(self):
-        return (
-            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
-            f"stride={self.stride}, padding={self.padding}"
-        )
 
 
 class Flatten(Module):

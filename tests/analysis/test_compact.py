@@ -275,6 +275,12 @@ def test_shared_layers_and_parameters_stay_whole(rng):
         lambda: [nn.Linear(6, 5), nn.Flatten(), nn.Linear(60, 2)],
         lambda: [nn.Linear(6, 5), nn.Flatten(2), nn.Linear(30, 2)],
         lambda: [nn.Conv2d(2, 4, 3), nn.Linear(4, 6), nn.Flatten(), nn.Linear(96, 2)],
+        lambda: [nn.Conv2d(2, 4, 3, groups=2), nn.ReLU(), nn.Conv2d(4, 2, 3, groups=2)],
+        lambda: [nn.Conv2d(2, 4, 3, padding="same"), nn.ReLU(), nn.Conv2d(4, 2, 3)],
+        lambda: [
+            nn.Conv2d(2, 4, 3, padding=1, padding_mode="circular"),
+            nn.Conv2d(4, 2, 3, padding=1, padding_mode="reflect"),
+        ],
     ],
 )
 def test_features_along_another_axis_are_not_mistaken(layers, rng):

@@ -10,6 +10,8 @@ from microreg.errors import DTypeError, ShapeError
 TOLERANCE = {np.dtype(np.float32): 2e-4, np.dtype(np.float64): 1e-9}
 STEPS = 5
 ROWS, SEQUENCES, IMAGES = (7, 3), (4, 3, 5), (4, 3, 8, 7)
+ACTIVATIONS = ["ReLU6", "Hardtanh", "LeakyReLU", "ELU", "SELU", "CELU", "SiLU", "Mish", "Softplus"]
+ACTIVATIONS += ["Softsign", "Hardswish", "LogSigmoid"]
 LAYERS = [  # class, its arguments, the shape of an input
     ("Linear", (3, 4), {}, ROWS),
     ("Linear", (3, 1), {"bias": False}, ROWS),
@@ -20,6 +22,16 @@ LAYERS = [  # class, its arguments, the shape of an input
     ("Conv2d", (3, 1, 3), {"stride": (1, 3), "padding": (2, 1)}, IMAGES),
     ("Conv2d", (3, 5, 2), {"dilation": (3, 2), "padding": 1}, IMAGES),
     ("Conv2d", (3, 2, 1), {"stride": 3}, IMAGES),
+    ("Conv2d", (6, 4, 3), {"groups": 2, "padding": 1}, (2, 6, 5, 4)),
+    ("Conv2d", (3, 3, (2, 3), 1, 0, 2, 3, False), {}, IMAGES),
+    ("Conv2d", (3, 2, (3, 5)), {"padding": "same", "dilation": (2, 1)}, IMAGES),
+    ("Conv2d", (3, 2, 3), {"padding": (2, 1), "padding_mode": "reflect"}, IMAGES),
+    ("Conv2d", (3, 2, 3), {"padding": "same", "padding_mode": "circular"}, IMAGES),
+    ("Conv2d", (3, 2, 3), {"padding": "valid", "padding_mode": "replicate"}, IMAGES),
+    ("Conv1d", (3, 4, 2), {}, SEQUENCES),
+    ("Conv1d", (3, 6, 3, 2), {"padding": 1, "groups": 3}, SEQUENCES),
+    ("Conv1d", (3, 2, 3), {"padding": "same", "dilation": 2, "bias": False}, SEQUENCES),
+    ("Conv1d", (3, 2, 3), {"padding": 2, "padding_mode": "replicate"}, SEQUENCES),
     ("MaxPool2d", (2,), {}, IMAGES),
     ("MaxPool2d", ((3, 2),), {"stride": (1, 2)}, IMAGES),
     ("MaxPool2d", (3,), {"stride": 2, "padding": 1}, IMAGES),
@@ -59,6 +71,20 @@ LAYERS = [  # class, its arguments, the shape of an input
     ("Sigmoid", (), {}, ROWS),
     ("GELU", (), {}, ROWS),
     ("GELU", (), {"approximate": "tanh"}, IMAGES),
+    ("MaxPool2d", (3, 2), {"ceil_mode": True}, IMAGES),
+    ("AvgPool2d", (2,), {}, IMAGES),
+    ("AvgPool2d", (3, 2, 1), {"ceil_mode": True, "count_include_pad": False}, IMAGES),
+    ("AvgPool2d", ((2, 3), 1), {"divisor_override": 5}, IMAGES),
+    ("AdaptiveAvgPool2d", (1,), {}, IMAGES),
+    ("AdaptiveAvgPool2d", ((3, None),), {}, IMAGES),
+    *[(name, (), {}, ROWS) for name in ACTIVATIONS],
+    ("Hardtanh", (-0.3, 0.7), {}, ROWS),
+    ("LeakyReLU", (0.3,), {}, ROWS),
+    ("ELU", (0.7,), {}, ROWS),
+    ("Softplus", (2.3, 4.0), {}, ROWS),
+    ("Softmax", (1,), {}, SEQUENCES),
+    ("LogSoftmax", (-1,), {}, ROWS),
+    ("Softmin", (0,), {}, ROWS),
 ]
 
 

@@ -23,6 +23,18 @@ LOGITS = [
 ]
 
 
+PAIRED = [  # losses of an input and a target alike: class, options, targets
+    ("L1Loss", {}, "real"),
+    ("SmoothL1Loss", {"beta": 0.3}, "real"),
+    ("HuberLoss", {}, "real"),
+    ("HuberLoss", {"delta": 0.4}, "real"),
+    ("BCELoss", {}, "chance"),
+    ("KLDivLoss", {}, "chance"),
+    ("KLDivLoss", {"log_target": True}, "real"),
+    ("SoftMarginLoss", {}, "sign"),
+]
+
+
 def options_title(options):
     return ", ".join(f"{k}={v}" for k, v in options.items())
 
@@ -155,3 +167,36 @@ def test_a_perfect_guess_costs_nothing_and_a_wrong_one_its_distance():
     assert nn.CrossEntropyLoss(label_smoothing=1.0)(mr.zeros(2, 4), [0, 1]).item() == (
         pytest.approx(np.log(4), rel=1e-6)
     )
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize(("name", "options", "target"), PAIRED)
+def test_a_loss_of_two_alike_is_torchs(name, options, target, reduction, dtype, torch, rng):
+    y = {
+        "real": lambda: rng.normal(size=(4, 3)),
+        "chance": lambda: rng.uniform(0.1, 0.9, (4, 3)),
+        "sign": lambda: rng.choice([-1.0, 1.0], (4, 3)),
+    }[target]()
+    x = rng.uniform(0.1, 0.9, (4, 3)) if name == "BCELoss" else rng.normal(size=(4, 3))
+    if name == "KLDivLoss" and reduction == "mean":
+        reduction = "batchmean"
+    options = {**options, "reduction": reduction}
+    ours, theirs = (getattr(m.nn, name)(**options) for m in (mr, torch))
+    x, y = x.astype(dtype), y.astype(dtype)
+    if target == "sign":  # for which torch has no gradient
+        ours, theirs = (
+            lambda x, loss=loss, y=y: loss(x, y)
+            for loss, y in ((ours, mr.tensor(y)), (theirs, torch.tensor(y)))
+        )
+    check(ours, theirs, (x,) if target == "sign" else (x, y), dtype, torch)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_nll_is_torchs(reduction, dtype, torch, rng):
+    x, target = rng.normal(size=(5, 3, 2)).astype(dtype), rng.integers(0, 3, (5, 2))
+    weight = rng.uniform(0.3, 2, 3).astype(dtype)
+    for given in (None, weight):
+        ours = nn.NLLLoss(given, ignore_index=1, reduction=reduction)
+        given = None if given is None else torch.tensor(given)
+        theirs = torch.nn.NLLLoss(given, ignore_index=1, reduction=reduction)
+        check(ours, theirs, (x, target), dtype, torch)
