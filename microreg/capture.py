@@ -170,9 +170,10 @@ class _Recording:
         return left
 
     def _own(self, x):
-        """x as a dense array that is no part of an input: a place that is the recording's own."""
-        alias = id(self.recorder.owner(x)) in self.places
-        return x.copy() if alias or not x.flags.c_contiguous else x
+        """x as a dense array that is no part of an input or a constant: a place of its own."""
+        owner = id(self.recorder.owner(x))
+        own = owner in self.recorder.memory and owner not in self.places
+        return x if own and x.flags.c_contiguous else x.copy()
 
     def _numbered(self, value):
         """A result with `_Result`s for what the step computes, the arrays of which are kept."""

@@ -15,7 +15,14 @@ class Choices:
     __slots__ = ()
 
     def __getitem__(self, key):
-        return self.record(shape.index, (self,), {"key": plain_key(key)})
+        key = plain_key(key)
+        if type(key) is tuple and (at := _chosen(key)):
+            return self._slices(at, key[at])
+        return self.record(shape.index, (self,), {"key": key})
+
+    def _slices(self, at, places):
+        """The slices along an axis that a vector of integers names."""
+        return self.transpose(0, at)[places].transpose(0, at)
 
     def gather(self, dim, index):
         """out[i][j][k] = self[index[i][j][k]][j][k] for dim 0, and so on.
@@ -49,8 +56,7 @@ class Choices:
         if not self.ndim:
             return self.reshape(1).index_select(dim, index).reshape(())
         at = axis(self, dim, "index_select")
-        rows = self.transpose(0, at)[index.reshape(places.size)]
-        return rows.transpose(0, at)
+        return self._slices(at, index.reshape(places.size))
 
     def sort(self, dim=-1, descending=False, stable=False):
         """(values, indices) in order along `dim`, equal ones as they stood; NaN is the largest."""
@@ -87,6 +93,14 @@ def _places(index, who):
     if places.__class__ is np.ndarray and places.size and places.min() < 0:
         raise IndexError(f"{who}: index: expected integers from 0 on, got {places.min()}")
     return (index if hasattr(index, "record") else places), places
+
+
+def _chosen(key):
+    """The axis, if a key is whole axes and behind them one vector of integers; else 0."""
+    last = key[-1]
+    if not isinstance(last, np.ndarray) or last.ndim != 1 or last.dtype.kind not in "iu":
+        return 0
+    return len(key) - 1 if all(type(k) is slice and k == slice(None) for k in key[:-1]) else 0
 
 
 def plain_key(key):

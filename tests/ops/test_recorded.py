@@ -1,0 +1,42 @@
+"""Every line of the table within a recorded step: value and gradients are those of eager mode."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import microreg as mr
+
+from .conftest import CASES, over
+from .test_table import close
+
+DRAWN = ("dropout 0.3", "dropout 0.8", "gaussian_noise", "mixup")  # each run has masks of its own
+REFUSED = ("x[mask]", "sort", "sort 0, down", "topk", "topk 1, least")  # run op by op: numbers decide
+one_each = over(
+    {
+        case.line.name: case
+        for case in CASES
+        if all(map(np.prod, case.shapes)) and case.line.name not in DRAWN
+    }.values()
+)
+
+
+def test_a_recorded_step_gives_the_same(one_each):
+    case = one_each
+
+    def step(*arrays):
+        xs = [x.detach().requires_grad_() for x in arrays]
+        out = case(*xs)
+        return out, *mr.grad(out, xs, mr.tensor(case.cotangent(out)))
+
+    recorded, told = mr.compile(step), []
+    for factor in (1.0, 1.0, 1.01):
+        xs = [mr.tensor(x * factor) for x in case.arrays()]
+        want = step(*xs)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            got = recorded(*xs)
+        told += [str(w.message) for w in caught]
+        for a, b in zip(got, want, strict=True):
+            close(a.data, b.data)
+    assert [case.line.name] * len(told) == [name for name in REFUSED if name == case.line.name]
