@@ -8,8 +8,8 @@ from ..dtypes import result_dtype
 from ..errors import DTypeError, ShapeError
 from ..graph import Value
 from ..ops import activation, arithmetic, elementary
-from ._meeting import cast, floating, meet
-from .operators import Operators, binary, unary
+from ._meeting import cast, floating, meet, operand
+from .operators import Operators, binary, numbers, unary
 
 
 def _counted(operate):
@@ -59,8 +59,13 @@ class Elementwise:
     tanh = unary(activation.tanh, "The hyperbolic tangent.")
     sigmoid = unary(activation.sigmoid, "1 / (1 + e^-x).")
     erf = unary(activation.erf, "2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x.")
-    sign = unary(arithmetic.sign, "-1, 0 or 1; NaN stays NaN. The gradient is 0.", whole=True)
     floor, ceil = _rounding(elementary.floor), _rounding(elementary.ceil)
+
+    def sign(self):
+        """-1, 0 or 1; NaN stays NaN. The gradient is 0."""
+        if self.data.dtype.kind == "b":
+            return self.clone()
+        return self.record(arithmetic.sign, (self,), {})
 
     def round(self, *, decimals=0):
         """The nearest integer, or multiple of 10^-decimals; ties to even. The gradient is 0."""
@@ -79,7 +84,7 @@ class Elementwise:
 
     def square(self):
         """x * x."""
-        return self * self
+        return self * (self.long() if self.data.dtype.kind == "b" else self)
 
     def div(self, other, *, rounding_mode=None):
         """self / other, or that rounded down ("floor") or towards 0 ("trunc"), with gradient 0."""
@@ -89,6 +94,7 @@ class Elementwise:
             return self // other
         if rounding_mode != "trunc":
             raise ValueError(f"div(rounding_mode={rounding_mode!r}): expected 'floor' or 'trunc'")
+        self, other = numbers("div", *meet(self, operand(self, other)))
         if self.data.dtype.kind == "f":
             ratio = self / other
             return _where(ratio < 0, ratio.ceil(), ratio.floor())
@@ -116,6 +122,8 @@ class Elementwise:
         """This tensor with one number, `value`, where `mask` holds."""
         if math.prod(getattr(value, "shape", ())) != 1:
             raise ShapeError(f"masked_fill: value: expected one number, got shape {value.shape}")
+        if self.data.dtype.kind != "f" and not hasattr(value, "dtype"):
+            value = self.data.dtype.type(value).item()
         return _where(mask, cast(value, self.data.dtype), self, "masked_fill")
 
     def isnan(self):

@@ -6,6 +6,8 @@ new numbers. x += y and the like outside `no_grad` are x = x + y where a gradien
 as x is no leaf.
 """
 
+import functools
+
 import numpy as np
 
 from ..dtypes import as_array
@@ -61,6 +63,7 @@ def _write(x, value, who):
 def _changed(who, function):
     """The method that overwrites a tensor with what a function makes of it and its arguments."""
 
+    @functools.wraps(function)
     def method(self, *args, **options):
         _refuse_recorded(self, who, *args)
         made = function(self, *args, **options)
@@ -71,7 +74,7 @@ def _changed(who, function):
         _own(self)
         return _write(self, made.detach().to(self.dtype), who)
 
-    method.__name__ = who
+    method.__name__, method.__doc__ = who, f"{who[:-1]}, in place."
     return method
 
 

@@ -1,5 +1,6 @@
 """The operators of Tensor, and how methods are made from ops."""
 
+from ..errors import DTypeError
 from ..graph import Value, operator
 from ..ops import arithmetic, elementary
 from ._meeting import NUMBERS, floating, meet, operand
@@ -12,22 +13,33 @@ def _matched(self, other, whole):
     return (self, other) if whole or self.data.dtype.kind == "f" else meet(floating(self), other)
 
 
-def binary(op, whole=True):
+def numbers(who, self, other):
+    """Both, unless they are bools, which have no //, % and **."""
+    if self.data.dtype.kind == "b":
+        raise DTypeError(f"{who}: expected numbers, got bools; use .long()")
+    return self, other
+
+
+def binary(op, whole=True, bools=True):
     """The methods of an operator and of its reflection."""
+
+    def matched(self, other):
+        inputs = _matched(self, other, whole)
+        return inputs if bools else numbers(op.name, *inputs)
 
     def other_cases(self, other):
         if not isinstance(other, (Value, *NUMBERS)):
             return NotImplemented
-        return self.record(op, _matched(self, other, whole), {})
+        return self.record(op, matched(self, other), {})
 
     def reflected(self, other):
         if (type(other) is not float and type(other) is not int) or self.data.dtype.kind != "f":
             if not isinstance(other, NUMBERS):
                 return NotImplemented
-            self, other = _matched(self, other, whole)
+            self, other = matched(self, other)
         return self.record(op, (other, self), {})
 
-    return operator(op, other_cases, not whole), reflected
+    return operator(op, other_cases, not (whole and bools)), reflected
 
 
 def compare(op):
@@ -63,9 +75,9 @@ class Operators:
     __sub__, __rsub__ = binary(arithmetic.sub)
     __mul__, __rmul__ = binary(arithmetic.mul)
     __truediv__, __rtruediv__ = binary(arithmetic.div, whole=False)
-    __floordiv__, __rfloordiv__ = binary(elementary.floor_divide)
-    __mod__, __rmod__ = binary(elementary.remainder)
-    __pow__, __rpow__ = binary(arithmetic.power)
+    __floordiv__, __rfloordiv__ = binary(elementary.floor_divide, bools=False)
+    __mod__, __rmod__ = binary(elementary.remainder, bools=False)
+    __pow__, __rpow__ = binary(arithmetic.power, bools=False)
     __and__, __rand__ = binary(elementary.bit_and)
     __or__, __ror__ = binary(elementary.bit_or)
     __xor__, __rxor__ = binary(elementary.bit_xor)

@@ -3,7 +3,6 @@
 import warnings
 
 import numpy as np
-import pytest
 
 import microreg as mr
 
@@ -11,7 +10,13 @@ from .conftest import CASES, over
 from .test_table import close
 
 DRAWN = ("dropout 0.3", "dropout 0.8", "gaussian_noise", "mixup")  # each run has masks of its own
-REFUSED = ("x[mask]", "sort", "sort 0, down", "topk", "topk 1, least")  # run op by op: numbers decide
+REFUSED = (
+    "x[mask]",
+    "sort",
+    "sort 0, down",
+    "topk",
+    "topk 1, least",
+)  # run op by op: numbers decide
 one_each = over(
     {
         case.line.name: case
