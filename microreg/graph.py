@@ -13,7 +13,7 @@ import itertools
 import numpy as np
 from numpy import ndarray
 
-from .errors import GraphError
+from .errors import GraphError, ShapeError
 from .grad_mode import enable_grad, is_grad_enabled, no_grad, off
 from .ops._op import Op
 from .runtime.quiet import enter, quietly
@@ -112,6 +112,8 @@ class Value:
                 out = enter(op.forward, *arrays, **attrs)
             except RuntimeError:
                 out = quietly(op.forward, *arrays, **attrs)
+            except ValueError as error:
+                raise _told(op, arrays, error) from None
         saved = None
         if type(out) is not ndarray:
             if type(out) is tuple:
@@ -126,6 +128,14 @@ class Value:
         if wanted and op.vjp and out.dtype.kind == "f" and (not off or is_grad_enabled()):
             node = Node(op, inputs, needs, arrays, out, saved, attrs)
         return Value.made(out, node)
+
+
+def _told(op, arrays, error):
+    """The error of an op, in our words if NumPy only says that shapes do not broadcast."""
+    if not str(error).startswith("operands could not be broadcast"):
+        return error
+    shapes = " and ".join(str(np.shape(x)) for x in arrays)
+    return ShapeError(f"{op.name}: shapes {shapes} do not broadcast")
 
 
 def operator(op, other_cases, floating=False):
@@ -152,6 +162,8 @@ def operator(op, other_cases, floating=False):
             out = enter(function, x, y)
         except RuntimeError:
             out = quietly(function, x, y)
+        except ValueError as error:
+            raise _told(op, (x, y), error) from None
         if out.__class__ is not ndarray:
             out = np.asarray(out)
         made = _new(Value.plain)

@@ -96,7 +96,14 @@ from .noise import (
     mixup,
 )
 from .normalization import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
-from .pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d
+from .pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    avg_pool1d,
+    avg_pool2d,
+    max_pool1d,
+    max_pool2d,
+)
 from .products import addmm, bmm, conv1d, conv2d, dot, linear, matmul, mm, mv, outer
 from .reduction import (
     all,
@@ -144,6 +151,7 @@ from .shape import (
 
 __all__ = [
     "abs",
+    "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
     "add",
     "addmm",
@@ -155,6 +163,7 @@ __all__ = [
     "argmax",
     "argmin",
     "argsort",
+    "avg_pool1d",
     "avg_pool2d",
     "batch_norm",
     "binary_cross_entropy",
@@ -219,6 +228,7 @@ __all__ = [
     "masked_fill",
     "matmul",
     "max",
+    "max_pool1d",
     "max_pool2d",
     "maximum",
     "mean",

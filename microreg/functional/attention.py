@@ -8,8 +8,8 @@ from ..errors import DTypeError, ShapeError
 from ..ops import attention as ops
 from ..tensor import Tensor
 from ._inputs import a_tensor, alike
+from .elementwise import where
 from .noise import _mask, _probability
-from .shape import where
 
 WHO = "scaled_dot_product_attention"
 

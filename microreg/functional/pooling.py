@@ -69,6 +69,35 @@ def avg_pool2d(
     return unbatched(_averaged(who, x, spans[0][0], spans[1][0], divisor))
 
 
+def max_pool1d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
+    """`max_pool2d` of x (n, c, length), or (c, length)."""
+    given = kernel_size, stride, padding, dilation
+    return _flat(max_pool2d, "max_pool1d", input, _beside(given, (1, 1, 0, 1)), ceil_mode)
+
+
+def avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
+    """`avg_pool2d` of x (n, c, length), or (c, length)."""
+    given = _beside((kernel_size, stride, padding), (1, 1, 0))
+    return _flat(avg_pool2d, "avg_pool1d", input, given, ceil_mode, count_include_pad)
+
+
+def adaptive_avg_pool1d(input, output_size):
+    """`adaptive_avg_pool2d` of x (n, c, length), or (c, length)."""
+    return _flat(adaptive_avg_pool2d, "adaptive_avg_pool1d", input, _beside((output_size,), (1,)))
+
+
+def _beside(given, other):
+    """Pairs of a number for the axis that is no axis, and of the one given for the last."""
+    one = [v[0] if isinstance(v, (tuple, list)) and len(v) == 1 else v for v in given]
+    return [None if v is None else (n, v) for v, n in zip(one, other, strict=True)]
+
+
+def _flat(pool, who, input, sizes, *options):
+    """A pool of images one row high."""
+    x, unbatched = batched(who, a_tensor(input, who), 3)
+    return unbatched(pool(x.unsqueeze(2), *sizes, *options).squeeze(2))
+
+
 def _averaged(who, x, rows, columns, divisor):
     (x,) = alike(who, x)
     scale = (1.0 / divisor).astype(x.dtype)
@@ -92,6 +121,8 @@ def adaptive_avg_pool2d(input, output_size):
     who = "adaptive_avg_pool2d"
     x, unbatched = batched(who, a_tensor(input, who), 4)
     asked = output_size if isinstance(output_size, (tuple, list)) else (output_size, output_size)
+    if len(asked) != 2:
+        raise ValueError(f"{who}({output_size}): expected one or two sizes")
     sizes = [n if m is None else m for m, n in zip(asked, x.shape[2:], strict=True)]
     if min(sizes) < 1 or min(x.shape[2:]) < 1:
         raise ShapeError(

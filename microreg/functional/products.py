@@ -53,6 +53,12 @@ def _convolved(who, x, weight, bias, stride, padding, dilation, groups, axes):
         raise ValueError(
             f"{who}(groups={groups!r}): expected a divisor of the {weight.shape[0]} channels"
         )
+    channels, others = weight.shape[1] * groups, "h, w" if axes == 2 else "length"
+    if x.shape[1] != channels:
+        raise ShapeError(
+            f"{who}: expected x (n, {channels}, {others}) for weight {tuple(weight.shape)}, got "
+            f"{tuple(x.shape)}"
+        )
     shaped(who, weight.shape[:1], bias=bias)
     stride, dilation = (
         pair(value, who, name, 1, axes)

@@ -9,7 +9,7 @@ from ..errors import DTypeError, ShapeError
 from ..graph import Value
 from ..ops import activation, arithmetic, elementary
 from ._meeting import cast, floating, meet, operand
-from .operators import Operators, binary, numbers, unary
+from .operators import Operators, binary, of_kind, unary
 
 
 def _counted(operate):
@@ -94,7 +94,7 @@ class Elementwise:
             return self // other
         if rounding_mode != "trunc":
             raise ValueError(f"div(rounding_mode={rounding_mode!r}): expected 'floor' or 'trunc'")
-        self, other = numbers("div", *meet(self, operand(self, other)))
+        self, other = of_kind("div", "if", *meet(self, operand(self, other)))
         if self.data.dtype.kind == "f":
             ratio = self / other
             return _where(ratio < 0, ratio.ceil(), ratio.floor())

@@ -13,19 +13,24 @@ def _matched(self, other, whole):
     return (self, other) if whole or self.data.dtype.kind == "f" else meet(floating(self), other)
 
 
-def numbers(who, self, other):
-    """Both, unless they are bools, which have no //, % and **."""
-    if self.data.dtype.kind == "b":
-        raise DTypeError(f"{who}: expected numbers, got bools; use .long()")
+KIND = {"b": "bools", "i": "integers", "f": "floating numbers"}
+
+
+def of_kind(who, kinds, self, other):
+    """Both, if their dtype is of one of the kinds: //, % and ** take no bools, &, | and ^ only
+    bools and integers.
+    """
+    if self.data.dtype.kind not in kinds:
+        expected = " or ".join(KIND[k] for k in kinds)
+        raise DTypeError(f"{who}: expected {expected}, got {self.data.dtype}")
     return self, other
 
 
-def binary(op, whole=True, bools=True):
+def binary(op, whole=True, kinds="bif"):
     """The methods of an operator and of its reflection."""
 
     def matched(self, other):
-        inputs = _matched(self, other, whole)
-        return inputs if bools else numbers(op.name, *inputs)
+        return of_kind(op.name, kinds, *_matched(self, other, whole))
 
     def other_cases(self, other):
         if not isinstance(other, (Value, *NUMBERS)):
@@ -33,13 +38,16 @@ def binary(op, whole=True, bools=True):
         return self.record(op, matched(self, other), {})
 
     def reflected(self, other):
-        if (type(other) is not float and type(other) is not int) or self.data.dtype.kind != "f":
+        number = type(other) is float or type(other) is int
+        if not number or self.data.dtype.kind != "f" or "f" not in kinds:
             if not isinstance(other, NUMBERS):
                 return NotImplemented
             self, other = matched(self, other)
         return self.record(op, (other, self), {})
 
-    return operator(op, other_cases, not (whole and bools)), reflected
+    if "f" not in kinds:
+        return other_cases, reflected
+    return operator(op, other_cases, not whole or "b" not in kinds), reflected
 
 
 def compare(op):
@@ -75,12 +83,12 @@ class Operators:
     __sub__, __rsub__ = binary(arithmetic.sub)
     __mul__, __rmul__ = binary(arithmetic.mul)
     __truediv__, __rtruediv__ = binary(arithmetic.div, whole=False)
-    __floordiv__, __rfloordiv__ = binary(elementary.floor_divide, bools=False)
-    __mod__, __rmod__ = binary(elementary.remainder, bools=False)
-    __pow__, __rpow__ = binary(arithmetic.power, bools=False)
-    __and__, __rand__ = binary(elementary.bit_and)
-    __or__, __ror__ = binary(elementary.bit_or)
-    __xor__, __rxor__ = binary(elementary.bit_xor)
+    __floordiv__, __rfloordiv__ = binary(elementary.floor_divide, kinds="if")
+    __mod__, __rmod__ = binary(elementary.remainder, kinds="if")
+    __pow__, __rpow__ = binary(arithmetic.power, kinds="if")
+    __and__, __rand__ = binary(elementary.bit_and, kinds="bi")
+    __or__, __ror__ = binary(elementary.bit_or, kinds="bi")
+    __xor__, __rxor__ = binary(elementary.bit_xor, kinds="bi")
 
     __eq__ = eq = compare(arithmetic.equal)
     __ne__ = ne = compare(arithmetic.not_equal)

@@ -24,6 +24,8 @@ class Shapes:
         if not self.ndim:
             return self.reshape(1)
         start, end = axis(self, start_dim, "flatten"), axis(self, end_dim, "flatten")
+        if start > end:
+            raise ShapeError(f"flatten({start_dim}, {end_dim}): expected the first axis first")
         joined = int(np.prod(self.shape[start : end + 1]))
         return self.reshape(*self.shape[:start], joined, *self.shape[end + 1 :])
 

@@ -56,6 +56,14 @@ from .noise import AlphaDropout, Dropout, Dropout1d, Dropout2d, DropPath, Gaussi
 from .normalization import GroupNorm, LayerNorm, RMSNorm
 from .penalty import ActivityPenalty, HardConcrete, activity_penalty
 from .pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
+from .pooling import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AvgPool1d,
+    AvgPool2d,
+    MaxPool1d,
+    MaxPool2d,
+)
 from .recurrent import GRU, LSTM, RNN, LayerNormGRU, LayerNormLSTM, LayerNormRNN
 from .utils.parametrizations import DropConnect
 
@@ -68,8 +76,10 @@ __all__ = [
     "RNN",
     "ActivityPenalty",
     "SELU",
+    "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AlphaDropout",
+    "AvgPool1d",
     "AvgPool2d",
     "BCELoss",
     "BCEWithLogitsLoss",
@@ -110,6 +120,7 @@ __all__ = [
     "LogSigmoid",
     "LogSoftmax",
     "MSELoss",
+    "MaxPool1d",
     "MaxPool2d",
     "Mish",
     "Module",

@@ -8,9 +8,9 @@ import numpy as np
 from .. import functional as F
 from ..dtypes import get_default_dtype
 from ..errors import DTypeError, ShapeError
+from ..functional import where
 from ..functional.attention import attend
 from ..functional.noise import _mask
-from ..functional.shape import where
 from ..ops import attention as ops
 from ..tensor import Tensor
 from . import init

@@ -82,12 +82,6 @@ def _correlate(x, taps, bias, kernel, attrs):
 
 
 def _conv_forward(x, weight, bias=None, **attrs):
-    groups = attrs["groups"]
-    if x.ndim != 4 or weight.ndim != 4 or x.shape[1] != weight.shape[1] * groups:
-        raise ShapeError(
-            f"conv2d: expected x (n, {weight.shape[1] * groups}, h, w) for weight {weight.shape}, "
-            f"got {x.shape}"
-        )
     taps = dense(weight.transpose(2, 3, 1, 0)).reshape(math.prod(weight.shape[1:]), len(weight))
     return _correlate(x, taps, bias, weight.shape[2:], attrs)
 

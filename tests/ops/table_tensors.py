@@ -189,6 +189,7 @@ CONV1D = {
     "padding 2 dilation 2": {"padding": 2, "dilation": 2},
     "all": {"stride": 3, "padding": 1, "dilation": 2},
 }
+ROWS_1D = one((1, 1, 6), (2, 3, 9), (3, 7))
 SAMES = [((1, 2, 5, 6), (3, 2, 3, 2)), ((2, 5, 4), (4, 2, 2, 4))]
 AVERAGES = [(2,), ((3, 2), 1), (3, (2, 1), (1, 0)), ((1, 3), (3, 2))]
 CEILED = one((1, 1, 5, 5), (2, 3, 7, 6), (2, 6, 8))
@@ -218,6 +219,10 @@ WINDOWS = [
         [((2, 4, 7), (6, 2, 3), (6,))],
     ),
     line("conv1d same", lambda m, x, w: m.conv1d(x, w, padding="same"), real, SEQUENCES[:1]),
+    line("max_pool1d", lambda m, x: m.max_pool1d(x, 3, 2, 1), apart, ROWS_1D),
+    line("max_pool1d 2", lambda m, x: m.max_pool1d(x, [2], dilation=2), apart, ROWS_1D),
+    line("avg_pool1d", lambda m, x: m.avg_pool1d(x, 3, 2, 1, True, False), real, ROWS_1D),
+    line("adaptive_avg_pool1d", lambda m, x: m.adaptive_avg_pool1d(x, 3), real, ROWS_1D),
     line("conv2d same", padded_alike, real, SAMES),
     line("conv2d valid", lambda m, x, w: m.conv2d(x, w, padding="valid"), real, SAMES[:1]),
     line("conv2d, one image", lambda m, x, w: m.conv2d(x, w), real, [((2, 5, 6), (3, 2, 3, 2))]),
