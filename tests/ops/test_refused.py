@@ -22,6 +22,42 @@ SHAPES = {
         lambda: mr.ones(2, 3, 4) @ mr.ones(3, 4, 5)
     ),
     "matmul: expected at least one axis each, got (3, 4) and ()": lambda: X @ 2,
+    "add: shapes (3, 4) and (4, 3) do not broadcast": lambda: X + X.T,
+    "mul: shapes (3, 4) and (2,) do not broadcast": lambda: X * np.ones(2),
+    "where: shapes (3, 4) and (3, 4) and (3,) do not broadcast": (
+        lambda: mr.where(X > 0, X, X[:, 0])
+    ),
+    "mm: expected (m, k) and (k, p), got (3, 4) and (3, 4)": lambda: mr.mm(X, X),
+    "dot: expected (k,) and (k,), got (3, 4) and (3, 4)": lambda: X.dot(X),
+    "outer: expected two vectors, got (3, 4) and (4,)": lambda: mr.outer(X, X[0]),
+    "einsum('ij,jk->ik'): j has length 4 and 3": lambda: mr.einsum("ij,jk->ik", X, X),
+    "einsum('ij'): expected an axis for each letter of 'ij', got shape (4,)": (
+        lambda: mr.einsum("ij", X[0])
+    ),
+    "flatten(1, 0): expected the first axis first": lambda: X.flatten(1, 0),
+    "split([2, 2]): expected sizes that add up to 3": lambda: X.split([2, 2]),
+    "chunk(0): expected at least 1 part": lambda: X.chunk(0),
+    "repeat(2,): expected a number for each of 2 axes at least": lambda: X.repeat(2),
+    "tril: expected at least two axes, got shape (4,)": lambda: X[0].tril(),
+    "gather(dim=1): expected an index with 2 axes, beside dim no longer than those of (3, 4), got "
+    "(2,)": lambda: X.gather(1, mr.tensor([0, 1])),
+    "index_select: index: expected a vector, got shape (1, 2)": (
+        lambda: X.index_select(0, mr.tensor([[0, 1]]))
+    ),
+    "masked_fill: value: expected one number, got shape (2,)": (
+        lambda: X.masked_fill(X > 0, mr.ones(2))
+    ),
+    "pad((1,)): expected two numbers for some of 2 axes": lambda: F.pad(X, (1,)),
+    "pad((-5, 0)): cuts off more than (3, 4) has": lambda: F.pad(X, (-5, 0)),
+    "pad(mode='reflect'): expected at most 3 for 4 entries": (
+        lambda: F.pad(X, (4, 0), mode="reflect")
+    ),
+    "topk(k=5): expected from 0 to 4, the length of axis -1": lambda: X.topk(5),
+    "nll_loss: expected input (n, classes, ...) and target (n, ...), got (3, 4) and (2,)": (
+        lambda: F.nll_loss(X, mr.tensor([0, 1]))
+    ),
+    "copy_: expected shape (3, 4), got (4,)": lambda: mr.ones(3, 4).copy_(X[0]),
+    "bool: expected a single number, got shape (3, 4); use any() or all()": lambda: bool(X),
     "linear: expected x (..., 3) for weight (5, 3), got (3, 4)": (
         lambda: F.linear(X, mr.ones(5, 3))
     ),
@@ -40,6 +76,9 @@ SHAPES = {
     },
     "conv1d: expected x (n, c, length) or (c, length), got shape (2, 3, 5, 5)": (
         lambda: F.conv1d(IMAGE, mr.ones(4, 3, 2))
+    ),
+    "conv1d: expected x (n, 6, length) for weight (4, 3, 2), got (3, 3, 5)": (
+        lambda: F.conv1d(mr.ones(3, 3, 5), mr.ones(4, 3, 2), groups=2)
     ),
     "conv1d: weight: expected 3 axes, got shape (4, 3, 2, 2)": (lambda: F.conv1d(IMAGE[0], FILTER)),
     **{
@@ -133,6 +172,13 @@ DTYPES = {
     "cross_entropy: expected integer labels, got float32": (
         lambda: F.cross_entropy(X, [0.0, 1.0, 2.0])
     ),
+    "floor_divide: expected integers or floating numbers, got bool": lambda: (X > 0) // (X > 1),
+    "bit_and: expected bools or integers, got float32": lambda: X & X,
+    "bit_xor: expected bools or integers, got float32": lambda: ~X,
+    "gather: index: expected integers, got float32": lambda: X.gather(1, X),
+    "one_hot: expected integers, got float32": lambda: F.one_hot(X),
+    "nll_loss: expected integer labels, got float32": lambda: F.nll_loss(X, X[:, 0]),
+    "add_: a result of float32 does not fit int64": lambda: mr.arange(3).add_(0.5),
     "where: expected a bool condition, got int64": lambda: mr.where(INTEGERS, X, 0.0),
     "to: expected float32, float64, int64 or bool, got float16": lambda: X.to(np.float16),
 }
@@ -185,6 +231,33 @@ VALUES = {
     ),
     "cross_entropy(label_smoothing=1.5): expected 0 to 1": (
         lambda: F.cross_entropy(X, LABELS, label_smoothing=1.5)
+    ),
+    "div(rounding_mode='up'): expected 'floor' or 'trunc'": lambda: X.div(X, rounding_mode="up"),
+    "hardtanh(1.0, -1.0): expected min_val below max_val": lambda: F.hardtanh(X, 1.0, -1.0),
+    "celu(alpha=0.0): expected a number above 0": lambda: F.celu(X, 0.0),
+    "huber_loss(delta=0.0): expected a number above 0": lambda: F.huber_loss(X, X, delta=0.0),
+    "smooth_l1_loss(beta=-1.0): expected a number of at least 0": (
+        lambda: F.smooth_l1_loss(X, X, beta=-1.0)
+    ),
+    "binary_cross_entropy: input: expected probabilities from 0 to 1, got 1.5": (
+        lambda: F.binary_cross_entropy(mr.tensor([1.5]), mr.ones(1))
+    ),
+    "one_hot(num_classes=2): expected classes from 0 to 1, got 2": (
+        lambda: F.one_hot(mr.arange(3), 2)
+    ),
+    "adaptive_avg_pool2d((2, 3, 4)): expected one or two sizes": (
+        lambda: F.adaptive_avg_pool2d(IMAGE, (2, 3, 4))
+    ),
+    "avg_pool2d(divisor_override=0): expected another number": (
+        lambda: F.avg_pool2d(IMAGE, 2, divisor_override=0)
+    ),
+    "conv2d(padding='same', stride=(2, 2)): expected numbers, 'valid', or 'same' with a stride of "
+    "1": lambda: F.conv2d(IMAGE, FILTER, stride=2, padding="same"),
+    "Conv2d(3, 4, groups=2): expected channels that the groups divide evenly": (
+        lambda: mr.nn.Conv2d(3, 4, 2, groups=2)
+    ),
+    "Conv1d(padding_mode='mirror'): expected 'zeros' or one of reflect, replicate, circular": (
+        lambda: mr.nn.Conv1d(3, 4, 2, padding_mode="mirror")
     ),
     "gelu(approximate='erf'): expected 'none' or 'tanh'": lambda: F.gelu(X, "erf"),
     "clamp: expected min, max or both": lambda: X.clamp(),
