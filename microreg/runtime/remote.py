@@ -37,7 +37,10 @@ class Remote(np.ndarray):
         keys = key if isinstance(key, tuple) else (key,)
         if any(isinstance(k, (np.ndarray, list)) for k in keys):
             self.home.refuse("indexing with arrays")
-        return np.ndarray.__getitem__(self, key if isinstance(key, tuple) else (key, ...))
+        whole = (
+            keys if any(k is Ellipsis for k in keys) else (*keys, ...)
+        )  # a view, without axes too
+        return np.ndarray.__getitem__(self, whole)
 
     def reshape(self, *shape):
         return np.ndarray.reshape(self, *shape, copy=False)

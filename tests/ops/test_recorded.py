@@ -9,7 +9,7 @@ import microreg as mr
 from .conftest import CASES, over
 from .test_table import close
 
-DRAWN = ("dropout 0.3", "dropout 0.8", "gaussian_noise", "mixup")  # each run has masks of its own
+DRAWN = ("dropout", "noise", "mixup")  # each run has masks of its own
 REFUSED = (
     "x[mask]",
     "sort",
@@ -21,7 +21,7 @@ one_each = over(
     {
         case.line.name: case
         for case in CASES
-        if all(map(np.prod, case.shapes)) and case.line.name not in DRAWN
+        if all(map(np.prod, case.shapes)) and not any(word in case.line.name for word in DRAWN)
     }.values()
 )
 
