@@ -72,12 +72,9 @@ from .elementwise import (
 )
 from .embedding import embedding
 from .loss import (
-    binary_cross_entropy_with_logits,
-    confidence_penalty,
-    cross_entropy,
-    mse_loss,
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
+    confidence_penalty,
     huber_loss,
     kl_div,
     l1_loss,
@@ -171,11 +168,11 @@ __all__ = [
     "bmm",
     "broadcast_to",
     "cat",
-    "confidence_penalty",
     "ceil",
     "celu",
     "chunk",
     "clamp",
+    "confidence_penalty",
     "conv1d",
     "conv2d",
     "cos",

@@ -55,7 +55,6 @@ from .module import Module, Parameter
 from .noise import AlphaDropout, Dropout, Dropout1d, Dropout2d, DropPath, GaussianNoise
 from .normalization import GroupNorm, LayerNorm, RMSNorm
 from .penalty import ActivityPenalty, HardConcrete, activity_penalty
-from .pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 from .pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -74,8 +73,8 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
-    "ActivityPenalty",
     "SELU",
+    "ActivityPenalty",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AlphaDropout",
