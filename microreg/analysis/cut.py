@@ -83,7 +83,7 @@ class Flatten(Each):
 
 
 class Weighted(Each):
-    """Linear and Conv2d: y[o] = sum_i weight[o, i] * x[i] + bias[o].
+    """Linear and convolutions: y[o] = sum_i weight[o, i] * x[i] + bias[o].
 
     A constant input goes into the bias. Beside the padding of a convolution it is seen as an edge,
     which no bias can show: there one constant channel stays and carries the others' weights.
@@ -213,13 +213,17 @@ class LayerNorm(Each):
 
 RULES: dict[type, type[Each]] = {
     nn.Linear: Weighted,
+    nn.Conv1d: Weighted,
     nn.Conv2d: Weighted,
     nn.BatchNorm1d: BatchNorm,
     nn.BatchNorm2d: BatchNorm,
     nn.GhostBatchNorm1d: BatchNorm,
     nn.GhostBatchNorm2d: BatchNorm,
     nn.LayerNorm: LayerNorm,
+    nn.MaxPool1d: Pool,
     nn.MaxPool2d: Pool,
+    nn.AdaptiveAvgPool1d: Pool,
+    nn.AdaptiveAvgPool2d: Pool,
     nn.Flatten: Flatten,
     nn.Identity: Same,
     **dict.fromkeys(NOISE, Same),

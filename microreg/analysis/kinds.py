@@ -2,7 +2,11 @@
 
 from .. import nn
 
-ACTIVATIONS = (nn.ReLU, nn.Tanh, nn.Sigmoid, nn.GELU)
+ACTIVATIONS = (
+    nn.ReLU, nn.Tanh, nn.Sigmoid, nn.GELU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU,
+    nn.SiLU, nn.Mish, nn.Softplus, nn.Softsign, nn.LogSigmoid, nn.Hardtanh, nn.Hardsigmoid,
+    nn.Hardswish,
+)  # fmt: skip
 BATCH_NORMS = (
     nn.BatchNorm1d, nn.BatchNorm2d, nn.GhostBatchNorm1d, nn.GhostBatchNorm2d,
     nn.BatchRenorm1d, nn.BatchRenorm2d,

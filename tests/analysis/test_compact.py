@@ -61,7 +61,17 @@ def cnn(dtype, norm=None, padding=1):
     )  # fmt: skip
 
 
+def sequences(dtype):
+    return nn.Sequential(
+        nn.Conv1d(3, 6, 3, padding=1, dtype=dtype), nn.Softplus(), nn.MaxPool1d(2),
+        nn.Conv1d(6, 5, 2, dtype=dtype), nn.ELU(0.7), nn.AdaptiveAvgPool1d(2), nn.Flatten(),
+        nn.Linear(10, 4, dtype=dtype), nn.Hardsigmoid(), nn.Linear(4, 2, dtype=dtype),
+    )  # fmt: skip
+
+
 CHAINS = {
+    "mlp, leaky relu": (lambda dtype: mlp(dtype, act=nn.LeakyReLU), (7,)),
+    "cnn of sequences": (sequences, (3, 9)),
     "mlp": (lambda dtype: mlp(dtype), (7,)),
     "mlp, tanh": (lambda dtype: mlp(dtype, act=nn.Tanh), (7,)),
     "mlp, sigmoid, batch norm": (lambda dtype: mlp(dtype, nn.BatchNorm1d, nn.Sigmoid), (7,)),
@@ -82,7 +92,7 @@ def test_any_pattern_of_zeros_keeps_the_outputs(chain, dtype, seed):
     make, shape = CHAINS[chain]
     model = settle(make(dtype), rng)
     for module in model:
-        if isinstance(module, (nn.Linear, nn.Conv2d)):
+        if isinstance(module, (nn.Linear, nn.Conv1d, nn.Conv2d)):
             out, into = module.weight.shape[:2]
             kill(module, np.flatnonzero(rng.random(out) < 0.4), rng.random(into) < 0.3)
             module.weight.data[rng.random(module.weight.shape) < 0.3] = 0
