@@ -9,7 +9,7 @@ import microreg as mr
 from .conftest import CASES, over
 from .test_table import close
 
-DRAWN = ("dropout", "noise", "mixup")  # each run has masks of its own
+DRAWN = ("dropout", "noise", "mixup", "hard_concrete")  # each run has masks of its own
 REFUSED = (
     "x[mask]",
     "sort",
