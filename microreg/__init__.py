@@ -139,6 +139,17 @@ from .functional import (
     var,
     where,
 )
+from .errors import (
+    CaptureError,
+    CheckpointError,
+    DeviceError,
+    DTypeError,
+    GradcheckError,
+    GraphError,
+    ShapeError,
+)
+from .files import load, save
+from .functional import cat, maximum, minimum, relu, sigmoid, softmax, stack, tanh, unbind, where
 from .grad_mode import enable_grad, is_grad_enabled, no_grad
 from .gradcheck import gradcheck, proxcheck
 from .penalties import attach
@@ -155,6 +166,7 @@ int64, bool = _np.dtype(_np.int64), _np.dtype(_np.bool_)
 __all__ = [
     "Callback",
     "CaptureError",
+    "CheckpointError",
     "DTypeError",
     "DeviceError",
     "EarlyStopping",
@@ -239,6 +251,7 @@ __all__ = [
     "log10",
     "log_softmax",
     "logsumexp",
+    "load",
     "manual_seed",
     "masked_fill",
     "matmul",
@@ -283,6 +296,7 @@ __all__ = [
     "reshape",
     "round",
     "rsqrt",
+    "save",
     "set_default_dtype",
     "set_num_threads",
     "set_rng_state",

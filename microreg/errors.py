@@ -22,7 +22,7 @@ class GradcheckError(AssertionError):
 
 
 class CheckpointError(RuntimeError, ValueError):
-    """A saved state does not fit what it is loaded into."""
+    """A saved state is damaged, or does not fit what it is loaded into."""
 
 
 class CaptureError(RuntimeError):

@@ -19,6 +19,7 @@ ROOMS = [  # from the top; a room may import from its own line and from those be
     {"graph"},
     {"methods", "tensor"},
     {"creation", "random", "terminal"},
+    {"creation", "files", "random"},
     {"functional"},
     {"capture"},
     {"nn"},
