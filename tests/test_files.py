@@ -178,7 +178,7 @@ def test_files_of_others_are_read_when_asked(tmp_path):
     data = np.array([1.5, -3.0], "<f4").view("<u2")[1::2].tobytes()
     data += bytes([0, 7]) + np.float16(0.25).tobytes()
     (tmp_path / "f").write_bytes(foreign(entries, data))
-    with pytest.raises(CheckpointError, match="found no checksum.*verify=False"):
+    with pytest.raises(CheckpointError, match=r"found no checksum.*verify=False"):
         mr.load(tmp_path / "f")
     found = mr.load(tmp_path / "f", verify=False)
     assert {k: v.tolist() for k, v in found.items()} == {

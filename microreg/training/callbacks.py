@@ -15,6 +15,13 @@ class Callback:
     def on_fit_end(self, run):
         """After the last epoch."""
 
+    def state_dict(self):
+        """What `fit(checkpoint=...)` keeps of this callback: anything that `save` takes."""
+        return {}
+
+    def load_state_dict(self, state):
+        """Go on from a `state_dict`; called after `on_fit_start`."""
+
 
 class EarlyStopping(Callback):
     """Stop when `monitor` has not improved for `patience` epochs; then go back to the best weights.
@@ -48,6 +55,13 @@ class EarlyStopping(Callback):
                 self._state = {k: v.data.copy() for k, v in run.model.state_dict().items()}
         elif run.epoch - self.best_epoch >= self.patience:
             run.stop(f"{self.monitor} has not improved since epoch {self.best_epoch}")
+
+    def state_dict(self):
+        return {"best": self.best, "best_epoch": self.best_epoch, "state": self._state}
+
+    def load_state_dict(self, state):
+        self.best, self.best_epoch = state["best"], state["best_epoch"]
+        self._state = state["state"]
 
     def on_fit_end(self, run):
         if self._state is not None:

@@ -9,6 +9,7 @@ from ..optim import Adam
 from ..tensor import Tensor
 from ..terminal import tqdm
 from . import data as batching
+from .checkpoint import Checkpoint
 from .history import History
 from .passes import Pass
 
@@ -40,6 +41,7 @@ def fit(
     shuffle=True,
     callbacks=(),
     progress=True,
+    checkpoint=None,
 ):
     """Train a model.
 
@@ -65,6 +67,9 @@ def fit(
     callbacks : sequence of Callback
     progress : bool, default True
         Show a bar on a terminal.
+    checkpoint : folder, optional
+        Keep the state of the run there, within epochs too. If the folder holds one, go on from it:
+        a run that was killed and started again ends with the same bits as one that was not.
 
     Returns
     -------
@@ -73,7 +78,11 @@ def fit(
     Raises
     ------
     FloatingPointError
-        If the loss of a batch is not finite; names the epoch and the batch.
+        If the loss of a batch is not finite; names the epoch, the batch, and which gradient or
+        parameter was not finite first. Model, optimizer and random state are then again as they
+        were when the epoch began, or less than ten seconds earlier in a long one.
+    CheckpointError
+        If the checkpoint is damaged, or that of another training.
     """
     for name, value in (("epochs", epochs), ("batch_size", batch_size)):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
@@ -89,18 +98,21 @@ def fit(
     mode = model.training
     for callback in callbacks:
         callback.on_fit_start(run)
+    state = Checkpoint(run, train, callbacks, checkpoint, batch_size=batch_size, shuffle=shuffle)
+    state.resume()
     try:
         with tqdm(total=epochs, unit="epoch", disable=None if progress else True) as bar:
-            for run.epoch in range(epochs):
+            bar.update(run.epoch)
+            while run.epoch < epochs and not run.stopping:
                 penalties.set_epoch(model, run.epoch)
-                row = _epoch(run, train, held, shuffle, bar)
+                row = _epoch(run, train, held, shuffle, bar, state)
                 run.history.add(**row)
                 bar.set_postfix_str(_summary(row), refresh=False)
                 bar.update()
                 for callback in callbacks:
                     callback.on_epoch_end(run)
-                if run.stopping:
-                    break
+                run.epoch += 1
+                state.rest(last=run.stopping or run.epoch == epochs)
         for callback in callbacks:
             callback.on_fit_end(run)
     finally:
@@ -108,17 +120,24 @@ def fit(
     return run.history
 
 
-def _epoch(run, train, held, shuffle, bar):
+def _epoch(run, train, held, shuffle, bar, state):
     """One pass over the data; the row that goes into the history."""
 
     def tell(rows, loss):
         if rows < len(train.X):
             bar.set_postfix_str(f"{rows} of {len(train.X)} rows, loss {loss:.4f}")
+            state.rest()
 
+    epoch = run.epoch
+    if not train.batch():
+        state.keep()
     try:
         found = train.run(shuffle, tell)
     except FloatingPointError as error:
-        raise FloatingPointError(f"fit: in epoch {run.epoch} {error}") from None
+        raise FloatingPointError(
+            f"fit: in epoch {epoch} {error}; {state.go_back()}; lower lr, clip gradients, or look "
+            "at the data"
+        ) from None
     row = {"loss": found.pop("loss"), "penalty": penalties.number(run.model), **found}
     row["zeros"] = zeros(run.model)
     if held:

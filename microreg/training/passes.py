@@ -38,11 +38,13 @@ class Pass:
     def run(self, shuffle=False, tell=lambda rows, loss: None):
         """The mean loss over all rows and, where it has a meaning, the accuracy.
 
+        A pass that was in the middle when its state was taken goes on from there.
         `tell(rows done, mean loss so far)` is called about ten times a second.
         """
-        self.begin(shuffle)
+        if not self.cursor[0]:
+            self.begin(shuffle)
         self.model.train(self.optimizer is not None)
-        for size, left in self.sizes:
+        for size, left in self._left():
             while left:
                 steps = min(left, self._chunk.get(size, 1))
                 start = time.perf_counter()
@@ -53,6 +55,7 @@ class Pass:
                 self._chunk[size] = max(1, min(int(CHUNK / each), 1 << 20))
                 left -= steps
                 tell(int(self.cursor[0]), self.totals[0] / self.cursor[0])
+        self.cursor[:] = 0
         out = {"loss": float(self.totals[0]) / len(self.X)}
         if self.counts is not None:
             out["accuracy"] = float(self.totals[1]) / len(self.X)
@@ -62,8 +65,41 @@ class Pass:
         """Go back to the first row, of a new order if asked."""
         if shuffle:
             permutation(self.order)
-        self.cursor[0] = self.stop[0] = 0
+        self.cursor[:] = 0
+        self.stop[:] = 0
         self.totals[:] = 0.0
+
+    def steps(self, shuffle):
+        """Take the steps of `run` one at a time, until one stops; yields after each."""
+        if not self.cursor[0]:
+            self.begin(shuffle)
+        for size, left in self._left():
+            for _ in range(left):
+                self.step.repeat(1, size)
+                if self.stop[0]:
+                    return
+                yield
+
+    def _left(self):
+        """[(rows, how many batches)] from the cursor on."""
+        done, left = int(self.cursor[0]), []
+        for size, many in self.sizes:
+            past = min(many, done // size)
+            done -= past * size
+            left.append((size, many - past))
+        return left
+
+    def batch(self):
+        """How many batches of this pass are done."""
+        return int(self.cursor[0]) // self.sizes[0][0]
+
+    def state(self):
+        return {name: getattr(self, name).copy() for name in ("order", "cursor", "totals")}
+
+    def load(self, state):
+        for name, value in state.items():
+            getattr(self, name)[...] = value
+        self.stop[:] = 0
 
     def _train(self, size):
         if self.stop[0]:
@@ -103,14 +139,11 @@ class Pass:
         """The loss is not finite: say where, or that a label is wrong."""
         first = int(self.cursor[0])
         rows = self.order[first : first + size]
-        mean, number = float(self.totals[2]), first // self.sizes[0][0]
+        mean = float(self.totals[2])
         self.model.eval()
         with no_grad(), np.errstate(all="ignore"):
             self.loss(self.model(Tensor(self.X[rows])), Tensor(self.y[rows]))
-        raise FloatingPointError(
-            f"the loss became {mean} in batch {number}; lower lr, clip gradients, or look at the "
-            "data"
-        )
+        raise FloatingPointError(f"the loss became {mean} in batch {self.batch()}")
 
 
 def _sizes(n, size):
