@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from ..errors import CheckpointError
 from ..kernels.update import RULES
 from ..nn.module import forget
 from ..runtime import Launch, Program, address
@@ -169,21 +170,26 @@ class Optimizer:
         return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, state_dict):
-        """Continue from a state_dict of an optimizer over parameters of the same shapes."""
+        """Continue from a state_dict of an optimizer over parameters of the same shapes.
+
+        Raises CheckpointError, before anything changes, if it does not fit.
+        """
         groups, state = state_dict["param_groups"], state_dict["state"]
         mine = [len(g["params"]) for g in self.param_groups]
-        if mine != [len(g["params"]) for g in groups]:
-            raise ValueError(
-                f"load_state_dict: expected groups of {mine} parameters, got "
-                f"{[len(g['params']) for g in groups]}"
-            )
+        theirs = [len(g["params"]) for g in groups]
+        wrong = [] if mine == theirs else [f"groups: expected {mine} parameters, got {theirs}"]
         for i, slot in enumerate(self._slots):
-            for name, view in slot.state.items():
-                if np.shape(state[i][name]) != view.shape:
-                    raise ValueError(
-                        f"load_state_dict: parameter {i}, {name}: expected shape {view.shape}, got "
-                        f"{np.shape(state[i][name])}"
-                    )
+            shapes = {"step": (), **{name: view.shape for name, view in slot.state.items()}}
+            found = {name: np.shape(value) for name, value in state.get(i, {}).items()}
+            if found != shapes:
+                wrong.append(f"parameter {i}: expected {shapes}, got {found}")
+        for group, other in zip(self.param_groups, groups, strict=False):
+            if missing := [k for k in self.defaults if k not in other]:
+                wrong.append(f"options: {missing} are missing")
+            else:
+                self.check({**group, **other})
+        if wrong:
+            raise CheckpointError(f"{type(self).__name__}.load_state_dict: " + "; ".join(wrong))
         counts = [int(state[i]["step"]) for i in range(len(self._slots))]
         for slot, count in zip(self._slots, counts, strict=True):
             slot.clock = Clock(self, slot.home.dtype, count)

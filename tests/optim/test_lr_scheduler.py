@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+import microreg as mr
 from microreg import optim
 from microreg.nn import Parameter
 from microreg.optim import lr_scheduler as ours
@@ -140,7 +141,7 @@ def test_a_plateau_is_torchs(options, seed, torch):
 
 
 @over_cases
-def test_a_saved_schedule_continues(name, options):
+def test_a_saved_schedule_continues(name, options, tmp_path):
     def make(opt):
         return getattr(ours, name)(opt, **options)
 
@@ -151,8 +152,10 @@ def test_a_saved_schedule_continues(name, options):
         first.step()
     other = optimizer(lr=3.0)
     second = make(other)
-    other.load_state_dict(half.state_dict())
-    second.load_state_dict(first.state_dict())
+    mr.save([half, first], tmp_path / "file")
+    state = mr.load(tmp_path / "file")
+    other.load_state_dict(state[0])
+    second.load_state_dict(state[1])
     np.testing.assert_array_equal(rates(other, second.step, STEPS - 23), want[23:])
 
 

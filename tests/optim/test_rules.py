@@ -5,6 +5,7 @@ import pytest
 
 import microreg as mr
 from microreg import nn, optim
+from microreg.errors import CheckpointError
 from microreg.nn import Parameter
 
 TOLERANCE = {np.dtype(np.float32): 1e-4, np.dtype(np.float64): 1e-7}
@@ -100,15 +101,27 @@ def test_state_dict_continues_bit_for_bit(rule, rng):
         np.testing.assert_array_equal(a.data, b.data)
 
 
-def test_a_state_dict_that_does_not_fit_is_refused_and_changes_nothing(rng):
-    small = optim.Adam([Parameter(np.ones(3))])
-    with pytest.raises(ValueError, match=r"expected groups of \[1\] parameters, got \[2\]"):
-        small.load_state_dict(
-            optim.Adam([Parameter(np.ones(3)), Parameter(np.ones(3))]).state_dict()
-        )
-    with pytest.raises(ValueError, match=r"parameter 0, m: expected shape \(3,\), got \(4,\)"):
-        small.load_state_dict(optim.Adam([Parameter(np.ones(4))]).state_dict())
+def test_a_state_dict_that_does_not_fit_is_refused_and_changes_nothing():
+    def adam(*lengths, **options):
+        return optim.Adam([Parameter(np.ones(n)) for n in lengths], **options)
+
+    small, good = adam(3), adam(3).state_dict()
+    unset = {k: v for k, v in good["param_groups"][0].items() if k != "eps"}
+    odd = {**good["param_groups"][0], "lr": float("nan")}
+    for state, words in [
+        (adam(3, 3).state_dict(), r"groups: expected \[1\] parameters, got \[2\]"),
+        (adam(4).state_dict(), r"parameter 0: expected .*'m': \(3,\), .* got .*'m': \(4,\)"),
+        (adam(3, amsgrad=True).state_dict(), "parameter 0: expected .* got .*"),
+        (optim.SGD([Parameter(np.ones(3))]).state_dict(), r"missing"),
+        ({**good, "state": {}}, r"parameter 0: expected .* got \{\}"),
+        ({**good, "param_groups": [unset]}, r"options: \['eps'\] are missing"),
+    ]:
+        with pytest.raises(CheckpointError, match=words):
+            small.load_state_dict(state)
+    with pytest.raises(ValueError, match="lr=nan"):
+        small.load_state_dict({**good, "param_groups": [odd]})
     assert not small.state_dict()["state"][0]["m"].any()
+    assert small.param_groups[0]["lr"] == 1e-3
 
 
 def test_parameter_groups_have_their_own_options():
