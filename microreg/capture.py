@@ -42,6 +42,8 @@ def compile(function):
     CompiledStep, to be called like the function. If something cannot be recorded (it looks at a
     number, say), one warning names the line, and the function itself is called from then on.
     """
+    if not callable(function):
+        raise TypeError(f"compile: expected a function, got {function!r}")
     return CompiledStep(function)
 
 

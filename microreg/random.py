@@ -58,4 +58,7 @@ def get_rng_state():
 
 def set_rng_state(saved):
     """Continue the stream where `saved` was taken."""
-    state[:] = saved
+    found = np.asarray(saved)
+    if found.shape != (2,) or found.dtype.kind not in "iu" or (found < 0).any():
+        raise ValueError(f"set_rng_state: expected what get_rng_state gave, got {saved!r}")
+    state[:] = found

@@ -9,6 +9,7 @@ from ..functional.normalization import batch_renorm, batch_statistics_norm
 from ..tensor import Tensor
 from .linear import _positive
 from .module import Module, Parameter
+from .normalization import number_of
 
 Takes = tuple[tuple[int, ...], str]
 ROWS: Takes = (2, 3), "(n, num_features) or (n, num_features, length)"
@@ -34,7 +35,9 @@ class _ChannelNorm(Module):
         super().__init__()
         _positive(type(self).__name__, num_features=num_features)
         dtype = dtype or get_default_dtype()
-        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        who = type(self).__name__
+        self.num_features, self.eps = num_features, number_of(who, "eps", eps)
+        self.momentum = None if momentum is None else number_of(who, "momentum", momentum, 1.0)
         self.affine, self.track_running_stats = affine, track_running_stats
         self.register_parameter(
             "weight", Parameter(np.ones(num_features, dtype)) if affine else None

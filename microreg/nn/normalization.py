@@ -1,5 +1,7 @@
 """Norms by the statistics of each sample alone: a batch of one gives the same."""
 
+import math
+
 import numpy as np
 
 from .. import functional as F
@@ -15,6 +17,17 @@ def _trailing(who, normalized_shape):
     for size in shape:
         _positive(who, normalized_shape=size)
     return shape
+
+
+def number_of(who, name, value, high=math.inf):
+    """The value, if it is a number from 0 to `high`."""
+    known = isinstance(value, (int, float, np.number)) and math.isfinite(value)
+    if not known or not 0.0 <= value <= high:
+        limit = (
+            "a finite number of at least 0" if high == math.inf else f"a number from 0 to {high}"
+        )
+        raise ValueError(f"{who}({name}={value!r}): expected {limit}")
+    return value
 
 
 def _affine(layer, shape, dtype, weight, bias):
@@ -54,7 +67,8 @@ class LayerNorm(Module):
     def __init__(self, normalized_shape, eps=1e-5, elementwise_affine=True, bias=True, dtype=None):
         super().__init__()
         self.normalized_shape = _trailing("LayerNorm", normalized_shape)
-        self.eps, self.elementwise_affine = eps, elementwise_affine
+        self.eps = number_of("LayerNorm", "eps", eps)
+        self.elementwise_affine = elementwise_affine
         weight, bias = elementwise_affine, elementwise_affine and bias
         _affine(self, self.normalized_shape, dtype, weight, bias)
 
@@ -94,7 +108,8 @@ class RMSNorm(Module):
     def __init__(self, normalized_shape, eps=None, elementwise_affine=True, dtype=None):
         super().__init__()
         self.normalized_shape = _trailing("RMSNorm", normalized_shape)
-        self.eps, self.elementwise_affine = eps, elementwise_affine
+        self.eps = None if eps is None else number_of("RMSNorm", "eps", eps)
+        self.elementwise_affine = elementwise_affine
         weight = np.ones(self.normalized_shape, dtype or get_default_dtype())
         self.register_parameter("weight", Parameter(weight) if elementwise_affine else None)
 
@@ -141,7 +156,7 @@ class GroupNorm(Module):
                 "multiple of num_groups channels"
             )
         self.num_groups, self.num_channels = num_groups, num_channels
-        self.eps, self.affine = eps, affine
+        self.eps, self.affine = number_of("GroupNorm", "eps", eps), affine
         _affine(self, (num_channels,), dtype, affine, affine)
 
     reset_parameters = LayerNorm.reset_parameters

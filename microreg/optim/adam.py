@@ -36,6 +36,10 @@ class Adam(Optimizer):
     def check(self, group):
         super().check(group)
         check_number(self, group, "eps")
+        if not isinstance(group["betas"], (tuple, list)) or len(group["betas"]) != 2:
+            raise ValueError(
+                f"{type(self).__name__}(betas={group['betas']!r}): expected a pair of numbers"
+            )
         beta1, beta2 = group["betas"]
         for name, beta in (("beta1", beta1), ("beta2", beta2)):
             check_number(self, {name: beta}, name, high=1.0, below=True)

@@ -34,6 +34,11 @@ class Optimizer:
         self._slots = []
         self._program = None
         self._step_pre_hooks = []
+        if hasattr(params, "parameters"):
+            raise TypeError(
+                f"{type(self).__name__}: expected parameters, got a {type(params).__name__}; give "
+                "its parameters()"
+            )
         params = list(params)
         if not params:
             raise ValueError(f"{type(self).__name__}: expected parameters, got an empty list")

@@ -28,6 +28,12 @@ def attach(model, rules):
     KeyError
         If a rule applies to no parameter. Nothing is attached then.
     """
+    if not hasattr(model, "named_parameters"):
+        raise TypeError(f"attach: expected a Module first, got {type(model).__name__}")
+    if not isinstance(rules, (Penalty, list, tuple, dict)):
+        raise TypeError(
+            f"attach: expected a penalty, a list of them or a dict by names, got {rules!r}"
+        )
     named = dict(model.named_parameters())
     if isinstance(rules, (Penalty, list, tuple)):
         chosen = {name: rules for name, p in named.items() if p.ndim >= 2}

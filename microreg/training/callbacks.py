@@ -40,6 +40,8 @@ class EarlyStopping(Callback):
     def __init__(self, patience=10, monitor="val_loss", min_delta=0.0, restore_best=True):
         if not isinstance(patience, int) or patience < 1:
             raise ValueError(f"EarlyStopping(patience={patience!r}): expected a positive integer")
+        if not isinstance(min_delta, (int, float)) or not math.isfinite(min_delta):
+            raise ValueError(f"EarlyStopping(min_delta={min_delta!r}): expected a finite number")
         self.patience, self.monitor = patience, monitor
         self.min_delta, self.restore_best = min_delta, restore_best
 

@@ -84,7 +84,7 @@ class Checkpoint:
         try:
             self.load(found["state"])
         except (CheckpointError, KeyError):
-            self.load(self._kept)
+            self.undo()
             raise
 
     def _describe(self):
@@ -110,15 +110,19 @@ class Checkpoint:
         self._written = time.monotonic()
         self._cost = self._written - now
 
+    def undo(self):
+        """Go back to what was kept."""
+        self.load(self._kept)
+
     def go_back(self):
         """After a loss that is not finite: find what was first, go back to what was kept.
 
         Returns what to say.
         """
-        self.load(self._kept)
+        self.undo()
         epoch, batch = self.run.epoch, self.train.batch()
         found = self._first()
-        self.load(self._kept)
+        self.undo()
         where = f"epoch {epoch}" if not batch else f"epoch {epoch}, batch {batch}"
         return f"{found}; the model and the optimizer are again as they were before {where}"
 

@@ -15,9 +15,14 @@ def pair(data, dtype, who):
         raise TypeError(
             f"{who}: expected data as a pair (X, y), got {type(data).__name__}"
         ) from None
-    X, y = inputs(X, dtype, who), _convert(y, dtype)
+    X, y = inputs(X, dtype, who), _convert(y, dtype, who)
     if not y.ndim or len(X) != len(y):
         raise ShapeError(f"{who}: expected as many targets as rows, got X {X.shape}, y {y.shape}")
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        row = int(np.argwhere(~np.isfinite(y))[0][0])
+        raise ValueError(
+            f"{who}: y holds NaN or infinity, first in row {row}; clean the data first"
+        )
     if not len(X):
         raise ShapeError(f"{who}: expected at least one row, got X {X.shape}")
     return X, y
@@ -33,7 +38,7 @@ def dtype_of(model):
 
 def inputs(X, dtype, who):
     """X as an array for the model; non-finite numbers are refused."""
-    X = _convert(X, dtype)
+    X = _convert(X, dtype, who)
     if not X.ndim:
         raise ShapeError(f"{who}: expected X with rows, got a single number")
     if X.dtype.kind == "f" and not np.isfinite(X).all():
@@ -44,8 +49,13 @@ def inputs(X, dtype, who):
     return X
 
 
-def _convert(values, dtype):
-    array = values.data if isinstance(values, Tensor) else as_array(np.asarray(values))
+def _convert(values, dtype, who):
+    if not isinstance(values, (Tensor, np.ndarray)):
+        try:
+            values = np.asarray(values)
+        except ValueError as error:
+            raise ShapeError(f"{who}: the rows have different lengths ({error})") from None
+    array = values.data if isinstance(values, Tensor) else as_array(values)
     return np.ascontiguousarray(
         array.astype(dtype, copy=False) if array.dtype.kind == "f" else array
     )

@@ -5,15 +5,40 @@ import numpy as np
 from .. import functional as F
 from .. import penalties
 from ..grad_mode import no_grad
-from ..optim import Adam
+from ..nn import Module
+from ..optim import Adam, Optimizer
 from ..tensor import Tensor
 from ..terminal import tqdm
 from . import data as batching
+from .callbacks import Callback
 from .checkpoint import Checkpoint
 from .history import History
 from .passes import Pass
 
 MEASURED = 1024  # rows at a time where nothing is trained
+
+
+def _positive(who, **sizes):
+    for name, value in sizes.items():
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+            raise ValueError(f"{who}({name}={value!r}): expected a positive integer")
+
+
+def _known(who, model, loss=F.cross_entropy):
+    if not isinstance(model, Module):
+        raise TypeError(f"{who}: expected a Module first, got {model!r}")
+    if not callable(loss):
+        raise TypeError(f"{who}: loss: expected a function or a loss module, got {loss!r}")
+
+
+def _callbacks(given):
+    try:
+        found = list(given)
+    except TypeError:
+        found = [None]
+    if not all(isinstance(one, Callback) for one in found):
+        raise TypeError(f"fit: callbacks: expected a list of Callbacks, got {given!r}")
+    return found
 
 
 class Run:
@@ -84,9 +109,11 @@ def fit(
     CheckpointError
         If the checkpoint is damaged, or that of another training.
     """
-    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise ValueError(f"fit({name}={value!r}): expected a positive integer")
+    _positive("fit", epochs=epochs, batch_size=batch_size)
+    callbacks = _callbacks(callbacks)
+    _known("fit", model, loss)
+    if not isinstance(optimizer, (Optimizer, type(None))):
+        raise TypeError(f"fit: optimizer: expected an Optimizer, got {optimizer!r}")
     dtype = batching.dtype_of(model)
     X, y = batching.pair(data, dtype, "fit")
     if val is not None:
@@ -138,6 +165,9 @@ def _epoch(run, train, held, shuffle, bar, state):
             f"fit: in epoch {epoch} {error}; {state.go_back()}; lower lr, clip gradients, or look "
             "at the data"
         ) from None
+    except Exception:
+        state.undo()
+        raise
     row = {"loss": found.pop("loss"), "penalty": penalties.number(run.model), **found}
     row["zeros"] = zeros(run.model)
     if held:
@@ -170,6 +200,8 @@ def evaluate(model, data, loss=F.cross_entropy, batch_size=MEASURED):
     -------
     dict with "loss" and, for integer labels or a binary loss on logits, "accuracy".
     """
+    _known("evaluate", model, loss)
+    _positive("evaluate", batch_size=batch_size)
     X, y = batching.pair(data, batching.dtype_of(model), "evaluate")
     mode = model.training
     try:
@@ -180,6 +212,8 @@ def evaluate(model, data, loss=F.cross_entropy, batch_size=MEASURED):
 
 def predict(model, X, batch_size=MEASURED):
     """The model's outputs for the rows of X as an array, in evaluation mode."""
+    _known("predict", model)
+    _positive("predict", batch_size=batch_size)
     X = batching.inputs(X, batching.dtype_of(model), "predict")
     mode = model.training
     model.eval()
