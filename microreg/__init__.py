@@ -20,6 +20,7 @@ from .analysis import (
     polish,
     report,
 )
+from .anomaly import detect_anomaly
 from .capture import compile
 from .creation import (
     arange,
@@ -213,6 +214,7 @@ __all__ = [
     "einsum",
     "empty",
     "empty_like",
+    "detect_anomaly",
     "enable_grad",
     "erf",
     "evaluate",

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .anomaly import watching
 from .errors import CaptureError
 from .runtime import cpu
 from .runtime.chain import chains
@@ -78,7 +79,7 @@ class CompiledStep:
 
     def _made(self, args, options):
         """The recording to run on these arguments, and the arrays among them; or None."""
-        if self._eager or recorder() is not None:
+        if self._eager or recorder() is not None or watching():
             return None, ()
         arrays, key = _describe(args, options)
         variants = self._recorded.setdefault(key, [])

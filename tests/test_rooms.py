@@ -20,6 +20,7 @@ ROOMS = [  # from the top; a room may import from its own line and from those be
     {"methods", "tensor"},
     {"creation", "random", "terminal"},
     {"creation", "files", "random"},
+    {"anomaly", "creation", "files", "random"},
     {"functional"},
     {"capture"},
     {"nn"},

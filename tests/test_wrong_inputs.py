@@ -293,7 +293,7 @@ TENSORS = [
     ("numpy of what is trained", lambda: W.numpy(), GraphError, "detach()"),
     ("item of many", lambda: X.item(), ValueError, "(6, 4)"),
     ("truth of many", lambda: bool(X), ValueError, "more than one element"),
-    ("shapes that do not broadcast", lambda: X + mr.ones(3), ValueError, "(6,4) (3,)"),
+    ("shapes that do not broadcast", lambda: X + mr.ones(3), ValueError, "broadcast"),
     ("matmul", lambda: X @ X, ShapeError, "(6, 4)"),
     ("index too large", lambda: X[9], IndexError, "9"),
     ("indices too large", lambda: X[[0, 9]], IndexError, "9"),

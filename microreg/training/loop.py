@@ -13,7 +13,7 @@ from . import data as batching
 from .callbacks import Callback
 from .checkpoint import Checkpoint
 from .history import History
-from .passes import Pass
+from .passes import NotFinite, Pass
 
 MEASURED = 1024  # rows at a time where nothing is trained
 
@@ -160,10 +160,10 @@ def _epoch(run, train, held, shuffle, bar, state):
         state.keep()
     try:
         found = train.run(shuffle, tell)
-    except FloatingPointError as error:
+    except NotFinite as error:
         raise FloatingPointError(
-            f"fit: in epoch {epoch} {error}; {state.go_back()}; lower lr, clip gradients, or look "
-            "at the data"
+            f"fit: in epoch {epoch} {error}; {state.go_back()}; lower lr, clip gradients, look "
+            "at the data; mr.detect_anomaly() names the op"
         ) from None
     except Exception:
         state.undo()

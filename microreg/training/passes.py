@@ -16,6 +16,10 @@ from ..tensor import Tensor
 CHUNK = 0.1  # seconds between two looks at the world: Ctrl-C, the progress bar
 
 
+class NotFinite(FloatingPointError):
+    """The loss of a batch is not finite."""
+
+
 class Pass:
     """Passes over (X, y): with an optimizer they train, without one they measure.
 
@@ -143,7 +147,7 @@ class Pass:
         self.model.eval()
         with no_grad(), np.errstate(all="ignore"):
             self.loss(self.model(Tensor(self.X[rows])), Tensor(self.y[rows]))
-        raise FloatingPointError(f"the loss became {mean} in batch {self.batch()}")
+        raise NotFinite(f"the loss became {mean} in batch {self.batch()}")
 
 
 def _sizes(n, size):
