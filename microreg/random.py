@@ -1,8 +1,12 @@
 """The random state: two integers, a seed and how much of its stream is used up.
 
 Everything random (initial weights, dropout masks, shuffling) comes from counter-based generators
-keyed by the seed, so equal seeds give equal runs for any number of threads.
+keyed by the seed, so equal seeds give equal runs for any number of threads. Each Python thread has
+a state of its own: what others draw meanwhile changes nothing.
 """
+
+import itertools
+import threading
 
 import numpy as np
 
@@ -10,11 +14,27 @@ from .kernels import random as kernels
 from .runtime import launch
 from .runtime.remote import recorder
 
-state = np.zeros(2, np.int64)  # [seed, counters used]; kernels read it in place
+_threads = itertools.count()
+
+
+class _State(threading.local):
+    """`words` is [seed, counters used]; kernels read it in place.
+
+    The first thread begins with seed 0, a thread that was not seeded with one drawn for it.
+    """
+
+    def __init__(self):
+        number = next(_threads)
+        drawn = np.random.SeedSequence(number).generate_state(1, np.uint64)[0] >> np.uint64(1)
+        self.words = np.array([int(drawn) if number else 0, 0], np.int64)
+
+
+_state = _State()
+_state.words[:] = 0  # the first thread is the one that imports
 
 
 def manual_seed(seed):
-    """Start the random stream of `seed` anew.
+    """Start the random stream of `seed` anew, for this thread.
 
     Parameters
     ----------
@@ -23,12 +43,12 @@ def manual_seed(seed):
     """
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**63:
         raise ValueError(f"manual_seed({seed!r}): expected an integer from 0 to 2**63 - 1")
-    state[:] = seed, 0
+    _state.words[:] = seed, 0
 
 
 def take(counters):
     """A copy of the state, for a kernel that uses so many counters; the state moves past them."""
-    recording = recorder()
+    recording, state = recorder(), _state.words
     if recording is not None:
         taken = recording.empty(state.shape, state.dtype)
         recording.launch(kernels.take, (state, taken, counters))
@@ -53,7 +73,7 @@ def permutation(order):
 
 def get_rng_state():
     """A copy of the state, to be given back to `set_rng_state`."""
-    return state.copy()
+    return _state.words.copy()
 
 
 def set_rng_state(saved):
@@ -61,4 +81,4 @@ def set_rng_state(saved):
     found = np.asarray(saved)
     if found.shape != (2,) or found.dtype.kind not in "iu" or (found < 0).any():
         raise ValueError(f"set_rng_state: expected what get_rng_state gave, got {saved!r}")
-    state[:] = found
+    _state.words[:] = found
