@@ -60,7 +60,8 @@ def _fingerprint():
         digest.update(path.name.encode() + path.read_bytes())
     versions = [metadata.version(name) for name in ("numba", "llvmlite")]
     portable = os.environ.get("MICROREG_PORTABLE", "0") != "0"
-    digest.update(repr((versions, cpu(), features(), portable, HEAD)).encode())
+    checked = os.environ.get("NUMBA_BOUNDSCHECK", "")
+    digest.update(repr((versions, cpu(), features(), portable, checked, HEAD)).encode())
     return digest.hexdigest()[:16]
 
 

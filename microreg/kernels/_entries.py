@@ -13,7 +13,7 @@ is more work or an argument is no ndarray.
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, config
 from numba.np import arrayobj
 
 from ._cache import CALL, HEAD, SYMBOL
@@ -51,7 +51,10 @@ def _entry(made, kernel, kinds, body, target):
         if kernel.far is not None:
             wide = cgutils.get_or_insert_function(made, kind, body.llvm_func_name + FAR_NAME)
             callee = builder.select(far, wide, callee)
-        target.call_conv.call_function(builder, callee, types.none, kinds, values)
+        status, _ = target.call_conv.call_function(builder, callee, types.none, kinds, values)
+        if config.BOUNDSCHECK:  # nobody could catch an error: the process ends
+            with builder.if_then(status.is_error):
+                builder.call(made.declare_intrinsic("llvm.trap", (), ir.FunctionType(VOID, [])), [])
 
     zero = I64(0)
     if kernel.split is None:

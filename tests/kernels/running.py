@@ -1,6 +1,7 @@
 """Running a kernel in a test, in every way there is, with its inputs guarded."""
 
 import ctypes
+import functools
 
 import numpy as np
 
@@ -79,12 +80,42 @@ def last_thread_first(kernel, args, threads):
     return args
 
 
+class Guarded(np.ndarray):
+    """An array that refuses places outside, and those counted from the end: no kernel may.
+
+    The end of a slice may lie beyond: it is cut off there, in machine code too.
+    """
+
+    def __getitem__(self, key):
+        return super().__getitem__(_inside(self.shape, key))
+
+    def __setitem__(self, key, value):
+        super().__setitem__(_inside(self.shape, key), value)
+
+
+def _inside(shape, key):
+    for size, k in zip(shape, key if isinstance(key, tuple) else (key,), strict=False):
+        if isinstance(k, slice):
+            inside = all(end is None or end >= 0 for end in (k.start, k.stop))
+        else:
+            inside = 0 <= k < size
+        if not inside:
+            raise IndexError(f"{k} in an axis of {size}")
+    return key
+
+
 def interpreted(kernel, args):
-    """The arguments after the Python function itself."""
+    """The arguments after the Python function itself, which must stay inside of its arrays."""
     args = given = copied(args)
     dtype = kernel.dtype(args)
     if kernel.scratch is not None:
         given = (np.zeros((1, kernel.scratch(args)), kernel.scratch_dtype(dtype)), *args)
     with np.errstate(all="ignore"):
-        kernel(*(dtype.type(x) if isinstance(x, float) else x for x in given))
+        kernel(*map(functools.partial(_guarded, dtype), given))
     return args
+
+
+def _guarded(dtype, x):
+    if isinstance(x, np.ndarray):
+        return x.view(Guarded)
+    return dtype.type(x) if isinstance(x, float) else x
