@@ -1,9 +1,11 @@
 """Machine code on disk: used when whole, made again when damaged, done without when it must be."""
 
 import os
+import random
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -151,3 +153,49 @@ def test_formulas_of_one_name_do_not_meet(monkeypatch, tmp_path):
             launch(lift.map_kernel(over(inner, constant), 0), x, np.zeros(1), out)
             want = [inner(v) + constant for v in x]
             np.testing.assert_array_equal(out, want)
+
+
+# faults
+
+
+def started(cache, **variables):
+    environment = {**os.environ, "MICROREG_CACHE_DIR": str(cache), **variables}
+    return subprocess.Popen(
+        [sys.executable, "-c", CODE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={name: value for name, value in environment.items() if value},
+    )  # fmt: skip
+
+
+@pytest.mark.long
+def test_six_processes_compile_into_one_folder(tmp_path):
+    crowd = [started(tmp_path) for _ in range(6)]
+    for one in crowd:
+        out, errors = one.communicate(timeout=300)
+        assert one.returncode == 0 and out.split() == ["True"], errors
+    assert process(tmp_path) == (False, [])
+    assert not [p for p in tmp_path.rglob("*") if p.is_file() and p.suffix != ".o"]
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self"), reason="needs /proc")
+def test_without_a_home_it_warns_once_and_works():
+    one = started("", HOME="/proc/self/nothing", XDG_CACHE_HOME="")
+    out, errors = one.communicate(timeout=300)
+    assert one.returncode == 0, errors
+    compiled, *warned = out.split("\n")[:-1]
+    assert compiled == "True" and len([w for w in warned if w]) == 1
+    assert "cannot keep compiled kernels" in warned[0]
+
+
+@pytest.mark.long
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
+def test_processes_killed_while_compiling_leave_nothing_wrong(tmp_path):
+    draw = random.Random(6)
+    for _ in range(200):
+        one = started(tmp_path)
+        time.sleep(0.2 + 1.3 * draw.random())
+        one.kill()
+        one.communicate()
+        for path in files(tmp_path):
+            path.unlink() if draw.random() < 0.5 else None  # there is something to compile again
+    assert process(tmp_path)[1] == []
+    assert process(tmp_path) == (False, [])
