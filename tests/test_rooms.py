@@ -19,7 +19,6 @@ ROOMS = [  # from the top; a room may import from its own line and from those be
     {"graph"},
     {"methods", "tensor"},
     {"anomaly", "creation", "files", "random", "terminal"},
-    {"creation", "files", "random"},
     {"functional"},
     {"capture"},
     {"nn"},
