@@ -46,7 +46,16 @@ from .creation import (
     zeros_like,
 )
 from .dtypes import get_default_dtype, set_default_dtype
-from .errors import CaptureError, DeviceError, DTypeError, GradcheckError, GraphError, ShapeError
+from .errors import (
+    CaptureError,
+    CheckpointError,
+    DeviceError,
+    DTypeError,
+    GradcheckError,
+    GraphError,
+    ShapeError,
+)
+from .files import load, save
 from .functional import (
     abs,
     add,
@@ -140,17 +149,6 @@ from .functional import (
     var,
     where,
 )
-from .errors import (
-    CaptureError,
-    CheckpointError,
-    DeviceError,
-    DTypeError,
-    GradcheckError,
-    GraphError,
-    ShapeError,
-)
-from .files import load, save
-from .functional import cat, maximum, minimum, relu, sigmoid, softmax, stack, tanh, unbind, where
 from .grad_mode import enable_grad, is_grad_enabled, no_grad
 from .gradcheck import gradcheck, proxcheck
 from .penalties import attach
@@ -209,12 +207,12 @@ __all__ = [
     "cos",
     "cosh",
     "cumsum",
+    "detect_anomaly",
     "div",
     "dot",
     "einsum",
     "empty",
     "empty_like",
-    "detect_anomaly",
     "enable_grad",
     "erf",
     "evaluate",
@@ -247,13 +245,13 @@ __all__ = [
     "linalg",
     "linspace",
     "lint",
+    "load",
     "log",
     "log1p",
     "log2",
     "log10",
     "log_softmax",
     "logsumexp",
-    "load",
     "manual_seed",
     "masked_fill",
     "matmul",
