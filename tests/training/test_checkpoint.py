@@ -231,12 +231,13 @@ def test_a_loop_by_hand_goes_on_in_another_process_with_the_same_bits(tmp_path):
 
 
 TRAINING = """
-import sys, time
+import signal, sys, time
 import numpy as np
 import microreg as mr
 from microreg import nn, optim
 from microreg.training import checkpoint, passes
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 checkpoint.PAUSE = 0.0
 mr.manual_seed(int(sys.argv[2]))
 rng = np.random.default_rng(0)
