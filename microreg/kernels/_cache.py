@@ -95,6 +95,15 @@ def engine(name, compile):
     return made
 
 
+def text(name, compile):
+    """The code of this name for another machine: from disk, or what `compile` makes."""
+    code = _read(folder() / name)
+    if code is None:
+        code = compile()
+        _write(folder() / name, code)
+    return code
+
+
 class _Method(ctypes.Structure):
     """CPython's PyMethodDef."""
 

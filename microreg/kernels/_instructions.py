@@ -13,9 +13,18 @@ from ._jit import Kernel
 from ._numba import native
 
 
+DEFINITIONS = {}  # for other targets, which share some of them
+
+
 def instruction(function, **options):
     """Declare what calls of a function of `_native.py` become."""
-    return lambda definition: native(function, definition, **options)
+
+    def declare(definition):
+        DEFINITIONS[function] = definition, options
+        native(function, definition, **options)
+        return definition
+
+    return declare
 
 
 I64 = ir.IntType(64)

@@ -147,6 +147,8 @@ class Kernel:
             "=qq" + "q" * self.n_arrays + "".join(kinds) + "q" * len(self.sizes)
         ).pack
         self.formula = None  # the scalar formula that an elementwise kernel maps, see `lift.py`
+        self.maker, self.chosen = None, ()  # the function that made it, and for what
+        self.untouched = ()  # written arrays that it leaves alone
         self.fuses = {}  # formulas it can apply to its result at once, see `runtime/plan.py`
         self.calls = _Calls(self)
         self._entries, self._engines = {}, {}

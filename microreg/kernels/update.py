@@ -318,4 +318,5 @@ def update_kernel(rule, prox, count, keep):
     signature = f"grad[n] hyper[h] params[k] -> w[n] {arrays} steps[n]"
     made = specialize(build(prox, count, keep), signature, [prox], split="n", far=FAR)
     made.name += "_keep" * keep
+    made.untouched = () if keep else ("steps",)
     return made
