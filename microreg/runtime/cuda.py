@@ -48,9 +48,10 @@ class Device(Home):
     name = "cuda"
 
     def __init__(self, driver):
-        from ..kernels.cuda import plan  # numba-cuda's friends, not numba-cuda itself
+        from ..kernels.cuda import plan
 
         self.driver, self._parts = driver, plan.parts
+        self.multiprocessors = driver.multiprocessors
         self._free = {}  # size of memory that was given back -> its addresses
         self.allocated = self.reserved = 0  # bytes in use; bytes taken from the driver
         self._constants = {}
@@ -154,34 +155,35 @@ class Device(Home):
     def calls(self, kernel, args, gate=0):
         """What the driver launches for a kernel: (function, grid, threads, numbers)."""
         for part in self._parts(kernel, args, self):
-            code, count = part.code, len(part.code.arrays)
-            dtype = code.dtype(part.args)
-            numbers = [x.__array_interface__["data"][0] for x in part.args[:count]]
-            for spec, value in zip(code.scalars, part.args[count:], strict=True):
-                kind = dtype if spec.dtype == "T" else np.dtype(spec.dtype)
-                numbers.append(kind.type(value) if kind == np.float32 else kind.type(value).item())
-            yield (
-                self.function(code, dtype), part.grid, part.threads,
-                (*numbers, *code.measure(part.args), gate),
-            )  # fmt: skip
+            if 0 in part.grid:
+                continue
+            code, arrays = part.code, self.settle(part)
+            dtype = code.dtype(arrays)
+            numbers = [x.__array_interface__["data"][0] for x in arrays]
+            for spec, value in zip(code.scalars, part.args[len(arrays) :], strict=True):
+                kind = (dtype if spec.dtype == "T" else np.dtype(spec.dtype)).type
+                numbers.append(kind(value) if kind is np.float32 else kind(value).item())
+            numbers += code.measure(part.args)
+            yield self.function(code, dtype), part.grid, part.threads, (*numbers, gate), arrays
 
     def launch(self, kernel, args):
         """Run a kernel of the CPU here. Arrays of the host that it reads are copied first."""
-        for call in self.calls(kernel, self.settle(kernel, args)):
+        for *call, _ in self.calls(kernel, args):
             self.driver.launch(*call)
 
-    def settle(self, kernel, args):
-        """The arguments with every array on this device."""
-        specs = kernel.signature.arrays[kernel.scratch is not None :]
-        out = list(args)
-        for i, (x, spec) in enumerate(zip(args, specs, strict=False)):
+    def settle(self, part):
+        """The arrays of a launch, all on this device."""
+        out = []
+        for x, spec in zip(part.args, part.code.arrays, strict=False):
             if not isinstance(x, Remote):
                 if spec.written and x.size:
                     raise DeviceError(
-                        f"{kernel.name}: {spec.name}: expected an array on cuda, got one on the CPU"
+                        f"{part.code.name}: {spec.name}: expected an array on cuda, got one on the "
+                        "CPU"
                     )
-                out[i] = self.constant(x)
-        return tuple(out)
+                x = self.constant(x)
+            out.append(x)
+        return out
 
     def apply(self, op, inputs, attrs):
         """An op on arrays of which at least one is here."""

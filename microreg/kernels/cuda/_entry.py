@@ -62,7 +62,7 @@ class _Entry:
         self.builder = ir.IRBuilder(function.append_basic_block("entry"))
         self.gate(function.args[-1])
         n, m = len(kinds), len(kinds) + len(scalars)
-        self.pointers, self.numbers = list(function.args[:n]), list(function.args[n:m])
+        self.given, self.numbers = list(function.args[:n]), list(function.args[n:m])
         self.dims = list(function.args[m:-1])
         self.sizes = dict(zip(code.dims, self.dims, strict=True))
         self.arrays = [types.Array(k, len(a.dims), "C") for k, a in zip(kinds, code.arrays)]
@@ -80,7 +80,7 @@ class _Entry:
     # the walks
 
     def pointers(self):
-        self.call([*self.pointers, *self.numbers, *self.dims])
+        self.call([*self.given, *self.numbers, *self.dims])
 
     def once(self):
         zero = self.builder.icmp_signed("==", self.number(), I64(0))
@@ -118,7 +118,7 @@ class _Entry:
     def tile(self, start):
         """The function on entries start, ..., start + 3, in registers."""
         builder, values, held = self.builder, [], []
-        for spec, kind, pointer in zip(self.code.arrays, self.arrays, self.pointers, strict=True):
+        for spec, kind, pointer in zip(self.code.arrays, self.arrays, self.given, strict=True):
             if spec.dims != (self.split,) or spec.name in self.code.untouched:
                 values.append(self.view(spec, kind, pointer, I64(0), count=I64(TILE)))
                 continue
@@ -140,7 +140,7 @@ class _Entry:
         values = [
             self.view(spec, kind, pointer, start, index, count)
             for spec, kind, pointer in zip(
-                self.code.arrays, self.arrays, self.pointers, strict=True
+                self.code.arrays, self.arrays, self.given, strict=True
             )
         ]
         reserved = {"start": start, "tid": I64(0), "nt": I64(1)}

@@ -1,7 +1,7 @@
 """The functions of `_native.py` and `_words.py` as instructions for a GPU."""
 
 from llvmlite import ir
-from numba.cuda import types
+from numba.cuda import cgutils, types
 
 from .. import _native
 from .._instructions import DEFINITIONS
@@ -210,3 +210,69 @@ def _offset(typing, pointer, index):
         return builder.gep(args[0], [args[1]])
 
     return pointer(pointer, types.int64), generate
+
+
+@instruction(_words.registers, prefer_literal=True)
+def _registers(typing, count, like):
+    like = types.unliteral(like)
+
+    def generate(context, builder, sig, args):
+        kind = ir.ArrayType(context.get_data_type(like), count.literal_value)
+        memory = cgutils.alloca_once(builder, kind)
+        return builder.gep(memory, [I32(0), I32(0)])
+
+    return types.CPointer(like)(count, like), generate
+
+
+@instruction(_words.unroll, prefer_literal=True)
+def _unroll(typing, function, count, *args):
+    args = args[0] if len(args) == 1 and isinstance(args[0], types.BaseTuple) else args
+    kinds = tuple(types.unliteral(kind) for kind in args)
+    called = function.get_call_type(typing, (types.int64, *kinds), {})
+
+    def generate(context, builder, sig, values):
+        *_, packed = values
+        given = [builder.extract_value(packed, i) for i in range(len(kinds))]
+        call = context.get_function(function, called)
+        for i in range(count.literal_value):
+            call(builder, [I64(i), *given])
+        return context.get_dummy_value()
+
+    return types.void(function, count, types.StarArgTuple(kinds)), generate
+
+
+@instruction(_words.outer, prefer_literal=True)
+def _outer(typing, sums, a, b, count):
+    size = count.literal_value
+
+    def generate(context, builder, sig, args):
+        kind = args[0].type.pointee
+        suffix = "f32" if kind == ir.FloatType() else "f64"
+        fma = external(builder, f"llvm.fma.{suffix}", kind, kind, kind, kind)
+
+        def entries(pointer):
+            return [builder.load(builder.gep(pointer, [I64(i)])) for i in range(size)]
+
+        rows, columns = entries(args[1]), entries(args[2])
+        for i, x in enumerate(rows):
+            for j, y in enumerate(columns):
+                place = builder.gep(args[0], [I64(i * size + j)])
+                builder.store(builder.call(fma, [x, y, builder.load(place)]), place)
+        return context.get_dummy_value()
+
+    return types.void(sums, a, b, count), generate
+
+
+@instruction(_words.divide)
+def _divide(typing, a, b):
+    kind = types.UniTuple(types.int64, 2)
+
+    def generate(context, builder, sig, args):
+        a, b = (builder.trunc(x, I32) for x in args)
+        quotient = builder.udiv(a, b)
+        rest = builder.sub(a, builder.mul(quotient, b))
+        return context.make_tuple(
+            builder, kind, [builder.zext(quotient, I64), builder.zext(rest, I64)]
+        )
+
+    return kind(types.int64, types.int64), generate

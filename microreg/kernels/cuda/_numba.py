@@ -15,6 +15,7 @@ from numba.cuda.typing.templates import infer_global, make_intrinsic_template
 from numba.cuda.utils import numba_target_override
 
 from .._jit import SCALARS
+from ._words import HELPERS
 
 TYPING, TARGET = cuda_target.typing_context, cuda_target.target_context
 CALLS = CUDACallConv(TARGET)
@@ -66,22 +67,23 @@ def _formula(function, choose):
 
         def generate(context, builder, signature, args):
             context.active_code_library.add_linking_library(made.library)
-            return context.call_internal(builder, made.fndesc, made.signature, args)
+            _, out = context.call_internal_no_propagate(
+                builder, made.fndesc, made.signature, args
+            )  # nothing raises
+            return out
 
         return made.signature, generate
 
     native(function, definition)
 
 
-_registered = 0
+_registered = set()
 
 
 def register():
-    """Make every @scalar function known to numba-cuda."""
-    global _registered
-    for function, bodies, _ in SCALARS[_registered:]:
-        if bodies is None:
-            _formula(function, lambda kind, one=function: one)
-        else:
-            _formula(function, lambda kind, both=bodies: both[0 if kind == types.float32 else 1])
-    _registered = len(SCALARS)
+    """Make every @scalar and @helper function known to numba-cuda."""
+    for function, bodies, _ in [*SCALARS, *((helper, None, False) for helper in HELPERS)]:
+        if function not in _registered:
+            _registered.add(function)
+            choose = (lambda kind, both=bodies: both[0 if kind == types.float32 else 1])
+            _formula(function, choose if bodies else lambda kind, one=function: one)

@@ -57,3 +57,33 @@ def store4(pointer, index, values):
 def offset(pointer, index):
     """The pointer to pointer[index]."""
     raise NotImplementedError("only in compiled code")
+
+
+def registers(count, like):
+    """Memory of this thread's own for `count` numbers, which stay in registers as long as every
+    index is a constant."""
+    raise NotImplementedError("only in compiled code")
+
+
+def unroll(function, count, *args):
+    """function(i, *args) for i = 0, ..., count - 1, each i a constant of its own code."""
+    raise NotImplementedError("only in compiled code")
+
+
+def outer(sums, a, b, count):
+    """sums[i * count + j] += a[i] * b[j] for i, j < count, all of them in registers."""
+    raise NotImplementedError("only in compiled code")
+
+
+def divide(a, b):
+    """(a // b, a % b) of numbers from 0 to 2^32 - 1."""
+    raise NotImplementedError("only in compiled code")
+
+
+HELPERS = []  # every @helper function, for `_numba` to register
+
+
+def helper(function):
+    """Declare a function that kernels for a GPU call."""
+    HELPERS.append(function)
+    return function

@@ -81,7 +81,7 @@ class Part(NamedTuple):
     args: tuple[object, ...]  # arrays, then scalars
 
 
-TWINS = {}  # kernel, or the function that made it -> function(kernel, args, device) -> Parts
+TWINS: dict = {}  # kernel, or the function that made it -> function(kernel, args, device) -> Parts
 
 
 def twin(*kernels, grid, threads=THREADS, signature=None, **options):

@@ -59,10 +59,29 @@ def _remainder(a, b):
 
 
 def _fused(a, b, c):
-    if a.dtype == np.float32 or getattr(b, "dtype", None) == np.float32:
+    """a * b + c rounded once; in float64 where the rounding of the product could be seen."""
+    if np.result_type(a, b, c) == np.float32:
         return np.asarray(a, np.float64) * b + c
-    exact = np.asarray(a, np.longdouble) * b + c  # 64 bits of fraction where the machine has them
-    return exact.astype(np.float64)
+    a, b, c = np.broadcast_arrays(a, b, c)
+    product = a * b
+    total = product + c
+    cancels = np.flatnonzero(2 * np.abs(total) < np.abs(c))
+    if len(cancels):
+        lost = _lost(a[cancels], b[cancels], product[cancels])
+        total[cancels] += np.where(np.isfinite(lost), lost, 0)
+    return total
+
+
+def _lost(a, b, product):
+    """a * b - product, exactly (Dekker 1971)."""
+    (a_high, a_low), (b_high, b_low) = _halves(a), _halves(b)
+    return a_low * b_low - (((product - a_high * b_high) - a_low * b_high) - a_high * b_low)
+
+
+def _halves(x):
+    wide = 134217729.0 * x  # 2^27 + 1
+    high = wide - (wide - x)
+    return high, x - high
 
 
 _map(["add"], np.add)
