@@ -17,7 +17,10 @@ STAMP := .venv/complete-$(firstword $(shell { cat pyproject.toml Makefile; pwd; 
 RENEW := $(shell have=$$($(PY) -c '$(WHICH)' 2>/dev/null) && \
     { [ -z "$(PYTHON)" ] || [ "$$have" = "$$("$(PYTHON)" -c '$(WHICH)' 2>&1)" ]; } || echo renew)
 
-.PHONY: help install demo demos test test-long lint bench docs clean renew
+# The toolkit for GPUs: cuda13, or cuda12 for drivers older than 580
+CUDA := cuda13
+
+.PHONY: help install demo demos test test-long test-cuda lint bench bench-cuda docs clean renew
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -37,6 +40,9 @@ test: $(STAMP) ## run the tests, except those marked long
 test-long: $(STAMP) ## run all tests
 	$(PY) -m pytest -m "" $(ARGS)
 
+test-cuda: $(STAMP)-$(CUDA) ## test kernels for GPUs, on one or without; CUDA=cuda12: other toolkit
+	$(PY) -m pytest tests/cuda $(ARGS)
+
 lint: $(STAMP)-lint ## check style and types
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
@@ -44,6 +50,9 @@ lint: $(STAMP)-lint ## check style and types
 
 bench: $(STAMP) ## run the benchmarks
 	$(PY) tests/benchmarks/bench.py $(ARGS)
+
+bench-cuda: $(STAMP)-$(CUDA) ## run the benchmarks of a GPU
+	$(PY) tests/benchmarks/bench_cuda.py $(ARGS)
 
 docs: $(STAMP)-docs ## build the documentation, docs/_build/index.html
 	$(PY) -m sphinx -q -W --keep-going docs docs/_build
@@ -79,4 +88,9 @@ $(STAMP)-lint: $(STAMP)
 
 $(STAMP)-docs: $(STAMP)
 	$(PIP) install --group docs
+	touch $@
+
+$(STAMP)-$(CUDA): $(STAMP)
+	$(PIP) install --editable ".[$(CUDA)]"
+	rm -f $(STAMP)-cuda1[23]
 	touch $@

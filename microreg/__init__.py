@@ -28,6 +28,7 @@ from .creation import (
     empty,
     empty_like,
     eye,
+    from_dlpack,
     from_numpy,
     full,
     full_like,
@@ -153,7 +154,7 @@ from .grad_mode import enable_grad, is_grad_enabled, no_grad
 from .gradcheck import gradcheck, proxcheck
 from .penalties import attach
 from .random import get_rng_state, manual_seed, set_rng_state
-from .runtime import get_num_threads, set_num_threads
+from .runtime import cuda, get_num_threads, set_num_threads
 from .tensor import Tensor, grad
 from .training import Callback, EarlyStopping, History, TensorBoard, evaluate, fit, predict
 
@@ -206,6 +207,7 @@ __all__ = [
     "convention",
     "cos",
     "cosh",
+    "cuda",
     "cumsum",
     "detect_anomaly",
     "div",
@@ -226,6 +228,7 @@ __all__ = [
     "float64",
     "floor",
     "floor_divide",
+    "from_dlpack",
     "from_numpy",
     "full",
     "full_like",

@@ -23,7 +23,7 @@ from .runtime.chain import chains
 from .runtime.join import join_updates, still_equal
 from .runtime.plan import Plan, Ref, arrays_in, new_arena, program
 from .runtime.record import Notes, Recorder
-from .runtime.remote import Remote, recorder
+from .runtime.remote import Remote, dense, part, recorder
 from .runtime.strided import overwrite
 from .tensor import Tensor
 
@@ -154,7 +154,9 @@ class _Recording:
             return value
         inside = self.recorder.empty(data.shape, data.dtype)
         self.places[id(self.recorder.owner(inside))] = len(self.inputs)
-        self.inputs.append(data.copy() if cpu.CHECK else np.ascontiguousarray(data))
+        if isinstance(data, Remote):
+            self.recorder.device = data.home
+        self.inputs.append(data.copy() if cpu.CHECK else dense(data))
         return Tensor.made(inside, None) if isinstance(value, Tensor) else inside
 
     def _gradients_left(self):
@@ -233,15 +235,19 @@ class Recorded:
         plan.fuse(keep)
         plan.needed(keep)
         fixed, size, self._joined = join_updates(plan, taken)
+        self._device = device = made.recorder.device
         if cpu.CHECK:  # results stay, to be compared with
             keep = set(plan.sizes)
-        else:
+        elif device is None:  # caches are a CPU's affair
             chains(plan, keep | fixed.keys())
         starts, total = plan.place(keep, fixed, outside=set(made.places))
         self.nbytes = total
-        arena = new_arena(total)
+        arena = new_arena(total, device)
         arena[:size] = 0
+        if device is not None:  # inputs are copied to where the program expects them
+            made.inputs = [device.empty(x.shape, x.dtype) for x in made.inputs]
         self._inputs, self._bound = made.inputs, []
+        checked = cpu.CHECK and device is None
 
         def present(x):
             ref = plan.ref(x)
@@ -250,9 +256,9 @@ class Recorded:
             owner = same.get(ref.owner, ref.owner)
             k = made.places.get(owner)
             memory, start = (arena, starts[owner]) if k is None else (made.inputs[k], 0)
-            return np.ndarray(x.shape, x.dtype, memory, start + ref.start, x.strides)
+            return part(memory, x.shape, x.dtype, start + ref.start, x.strides)
 
-        notes = Notes(present if cpu.CHECK else None)
+        notes = Notes(present if checked else None)
         steps = [
             step._replace(
                 args=tuple(self._bind(made, i, j, a) for j, a in enumerate(step.args)),
@@ -276,7 +282,7 @@ class Recorded:
             return x
         k = made.places[x.owner]
         self._bound.append((k, row, argument, x.start))
-        return np.ndarray(x.shape, x.dtype, made.inputs[k], x.start)
+        return part(made.inputs[k], x.shape, x.dtype, x.start)
 
     def holds(self):
         """Whether everything still is as it was recorded."""
@@ -324,19 +330,25 @@ class Recorded:
 
     def repeat(self, times, arrays):
         """Run the table so many times."""
-        if cpu.CHECK:
+        if cpu.CHECK or self._device is not None:
             for mine, given in zip(self._inputs, arrays, strict=True):
                 mine[...] = given
             arrays = self._inputs
-        held = [a if a.flags.c_contiguous else np.ascontiguousarray(a) for a in arrays]
-        starts = [cpu.address(a) for a in held]
-        for k, row, argument, offset in self._bound:
-            self.program.point(row, argument, starts[k] + offset)
+        if self._device is None:
+            held = self._point(arrays)  # noqa: F841  alive as long as the program runs
         self.program.run(times)
         for leaf, before, data in self._left:
             leaf.grad = Tensor.made(data, None) if before is None else before
         for leaf in self._cleared:
             leaf.grad = None
+
+    def _point(self, arrays):
+        """Let the program read these inputs; gives the arrays that it will read."""
+        held = [a if a.flags.c_contiguous else np.ascontiguousarray(a) for a in arrays]
+        starts = [cpu.address(a) for a in held]
+        for k, row, argument, offset in self._bound:
+            self.program.point(row, argument, starts[k] + offset)
+        return held
 
     def _give(self, value):
         """The function's result with the numbers of this run, in memory of their own."""

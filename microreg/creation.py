@@ -1,17 +1,23 @@
-"""Making tensors. PyTorch's names; `dtype` defaults to float32 (see `set_default_dtype`)."""
+"""Making tensors. PyTorch's names; `dtype` defaults to float32 (see `set_default_dtype`).
+
+`device` is "cpu" if left out, or "cuda"; the `_like` functions stay where `input` is.
+"""
 
 import numpy as np
 
 from .dtypes import as_dtype, get_default_dtype
 from .random import generator
+from .runtime.cuda import get_device, located
+from .runtime.dlpack import CUDA
 from .runtime.remote import recorder
 from .tensor import Tensor
 
 
-def tensor(data, dtype=None, requires_grad=False):
+def tensor(data, dtype=None, device=None, requires_grad=False):
     """A tensor with a copy of `data`; an array's dtype is kept unless `dtype` is given."""
     made = Tensor(data)
     made.data = made.data.astype(made.dtype if dtype is None else as_dtype(dtype, "tensor"))
+    made.data = located(made.data, device)
     _note(made.data)
     return made.requires_grad_() if requires_grad else made
 
@@ -29,6 +35,18 @@ def from_numpy(array):
     return Tensor(array)
 
 
+def from_dlpack(source):
+    """A tensor that shares the memory of another library's array, on the CPU or the GPU.
+
+    `source` has `__cuda_array_interface__`, or the methods of DLPack.
+    """
+    if not hasattr(source, "__dlpack__") and not hasattr(source, "__cuda_array_interface__"):
+        raise TypeError(f"from_dlpack: expected an array, got {type(source).__name__}")
+    if hasattr(source, "__dlpack__") and source.__dlpack_device__()[0] != CUDA:
+        return Tensor(np.from_dlpack(source))
+    return Tensor(get_device().wrap(source))
+
+
 def _shape(size):
     return tuple(size[0]) if len(size) == 1 and not isinstance(size[0], (int, np.integer)) else size
 
@@ -40,34 +58,36 @@ def _note(array):
         recording.constants[id(array)] = array
 
 
-def _finish(array, requires_grad):
-    made = Tensor(array, requires_grad)
+def _finish(array, device, requires_grad=False):
+    made = Tensor(located(array, device), requires_grad)
     _note(made.data)
     return made
 
 
-def zeros(*size, dtype=None, requires_grad=False):
-    return _finish(np.zeros(_shape(size), dtype or get_default_dtype()), requires_grad)
+def zeros(*size, dtype=None, device=None, requires_grad=False):
+    return _finish(np.zeros(_shape(size), dtype or get_default_dtype()), device, requires_grad)
 
 
-def ones(*size, dtype=None, requires_grad=False):
-    return _finish(np.ones(_shape(size), dtype or get_default_dtype()), requires_grad)
+def ones(*size, dtype=None, device=None, requires_grad=False):
+    return _finish(np.ones(_shape(size), dtype or get_default_dtype()), device, requires_grad)
 
 
-def full(size, fill_value, dtype=None, requires_grad=False):
+def full(size, fill_value, dtype=None, device=None, requires_grad=False):
     """`size` entries of `fill_value`; its type decides the dtype."""
     made = Tensor(fill_value).dtype if dtype is None else dtype
-    return _finish(np.full(size, fill_value, made), requires_grad)
+    return _finish(np.full(size, fill_value, made), device, requires_grad)
 
 
-def empty(*size, dtype=None, requires_grad=False):
+def empty(*size, dtype=None, device=None, requires_grad=False):
     """Numbers that nobody has chosen."""
-    return _finish(np.empty(_shape(size), dtype or get_default_dtype()), requires_grad)
+    return _finish(np.empty(_shape(size), dtype or get_default_dtype()), device, requires_grad)
 
 
 def _like(make, input, dtype, requires_grad):
     """What `make` gives for the shape and the dtype of a tensor."""
-    return make(input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad)
+    return make(
+        input.shape, dtype=dtype or input.dtype, device=input.device, requires_grad=requires_grad
+    )
 
 
 def zeros_like(input, dtype=None, requires_grad=False):
@@ -91,53 +111,53 @@ def randn_like(input, dtype=None, requires_grad=False):
 
 
 def full_like(input, fill_value, dtype=None, requires_grad=False):
-    return full(input.shape, fill_value, dtype or input.dtype, requires_grad)
+    return full(input.shape, fill_value, dtype or input.dtype, input.device, requires_grad)
 
 
 def randint_like(input, low, high=None, dtype=None):
     if high is None:
         low, high = 0, low
-    return randint(low, high, input.shape, dtype or input.dtype)
+    return randint(low, high, input.shape, dtype or input.dtype, input.device)
 
 
-def arange(start, end=None, step=1, dtype=None):
+def arange(start, end=None, step=1, dtype=None, device=None):
     """start, start + step, ... below end; integers give int64."""
     if end is None:
         start, end = 0, start
     whole = all(isinstance(v, (int, np.integer)) for v in (start, end, step))
     made = np.arange(start, end, step, dtype or (np.int64 if whole else get_default_dtype()))
-    return _finish(made, False)
+    return _finish(made, device)
 
 
-def linspace(start, end, steps, dtype=None):
+def linspace(start, end, steps, dtype=None, device=None):
     """`steps` evenly spaced numbers, both ends included."""
-    return _finish(np.linspace(start, end, steps, dtype=dtype or get_default_dtype()), False)
+    return _finish(np.linspace(start, end, steps, dtype=dtype or get_default_dtype()), device)
 
 
-def eye(n, m=None, dtype=None):
+def eye(n, m=None, dtype=None, device=None):
     """Ones on the diagonal."""
-    return _finish(np.eye(n, m, dtype=dtype or get_default_dtype()), False)
+    return _finish(np.eye(n, m, dtype=dtype or get_default_dtype()), device)
 
 
-def rand(*size, dtype=None, requires_grad=False):
+def rand(*size, dtype=None, device=None, requires_grad=False):
     """Uniform on [0, 1)."""
     drawn = generator().random(_shape(size))
-    return _finish(np.asarray(drawn, dtype or get_default_dtype()), requires_grad)
+    return _finish(np.asarray(drawn, dtype or get_default_dtype()), device, requires_grad)
 
 
-def randn(*size, dtype=None, requires_grad=False):
+def randn(*size, dtype=None, device=None, requires_grad=False):
     """Standard normal."""
     drawn = generator().standard_normal(_shape(size))
-    return _finish(np.asarray(drawn, dtype or get_default_dtype()), requires_grad)
+    return _finish(np.asarray(drawn, dtype or get_default_dtype()), device, requires_grad)
 
 
-def randint(low, high=None, size=(), dtype=np.int64):
+def randint(low, high=None, size=(), dtype=np.int64, device=None):
     """Integers from low (0 if only one bound is given) up to, not including, high."""
     if high is None or not isinstance(high, (int, np.integer)):
         low, high, size = 0, low, size if high is None else high
-    return Tensor(np.asarray(generator().integers(low, high, size), dtype))
+    return Tensor(located(np.asarray(generator().integers(low, high, size), dtype), device))
 
 
-def randperm(n):
+def randperm(n, device=None):
     """A random permutation of 0, ..., n - 1."""
-    return Tensor(generator().permutation(n).astype(np.int64))
+    return Tensor(located(generator().permutation(n).astype(np.int64), device))

@@ -18,6 +18,8 @@ def as_array(data):
         return _with_known_dtype(data)
     if hasattr(data, "record"):  # a tensor
         return data.data
+    if hasattr(data, "home"):  # memory of a device
+        return data
     try:
         array = data if hasattr(data, "home") else np.asarray(data)  # `runtime/remote.py`
     except ValueError as error:

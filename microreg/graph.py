@@ -16,8 +16,9 @@ from numpy import ndarray
 from .errors import GraphError, ShapeError
 from .grad_mode import enable_grad, is_grad_enabled, no_grad, off
 from .ops._op import Op
+from .runtime import address
 from .runtime.quiet import enter, quietly
-from .runtime.remote import home_of, homes, recorder
+from .runtime.remote import beside, home_of, homes, recorder
 
 _number = itertools.count().__next__
 _new = object.__new__
@@ -197,9 +198,10 @@ def sweep(outputs, seeds, keep, create_graph, wanted=None, stop=False):
     if create_graph:
         with enable_grad():
             return _sweep(outputs, seeds, keep, True, True, wanted, stop, recording)
-    if recording is not None:
+    if homes:  # operators are for arrays of this CPU alone
         with no_grad():
-            return _sweep(outputs, seeds, keep, False, True, wanted, stop, recording)
+            found = _sweep(outputs, seeds, keep, False, True, wanted, stop, recording)
+        return found if recording is not None else _apart(found, seeds)
     arrays = [g.data for g in seeds]
     with np.errstate(all="ignore"):
         found = _sweep(outputs, arrays, keep, False, False, wanted, stop, None)
@@ -276,7 +278,11 @@ def _sweep(outputs, seeds, keep, create_graph, tensors, wanted, stop, recording)
 
 def _all_parts(found, results, tensors):
     """The cotangent of every result, 0 for those that nothing came back to."""
-    missing = {i: np.zeros(x.shape, x.dtype) for i, x in enumerate(results) if i not in found}
+    missing = {
+        i: beside(np.zeros(x.shape, x.dtype), x.data)
+        for i, x in enumerate(results)
+        if i not in found
+    }
     if tensors:
         missing = {i: Value.made(x, None) for i, x in missing.items()}
     return tuple(found[i] if i in found else missing[i] for i in range(len(results)))
@@ -292,6 +298,18 @@ def _owned(pairs, taken):
             g = g.copy()
         taken.add(id(g))
         out.append((x, Value.made(g, None)))
+    return out
+
+
+def _apart(pairs, seeds):
+    """The pairs, each gradient in memory of its own, as far as its first address says."""
+    taken, out = {address(g.data) for g in seeds}, []
+    for x, g in pairs:
+        data = g.data
+        if address(data) in taken or not data.flags.c_contiguous:
+            data = data.copy()
+        taken.add(address(data))
+        out.append((x, Value.made(data, None)))
     return out
 
 

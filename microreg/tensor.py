@@ -10,8 +10,9 @@ from .dtypes import FLOAT32, as_array
 from .errors import DTypeError, GraphError, ShapeError
 from .graph import Value, sweep
 from .methods import Methods
-from .runtime.remote import Remote, recorder
-from .runtime.strided import overwrite
+from .runtime import cuda
+from .runtime.remote import Remote, on_cpu, recorder
+from .runtime.strided import filled, overwrite
 
 OPERATORS = {
     np.add: ("__add__", "__radd__"),
@@ -84,7 +85,8 @@ class Tensor(Methods, Value):
 
     @property
     def device(self):
-        return "cpu"
+        """Where the numbers are: "cpu" or "cuda"."""
+        return cuda.name_of(self.data)
 
     @property
     def is_leaf(self):
@@ -139,6 +141,8 @@ class Tensor(Methods, Value):
                     f"backward: expected a single number or a gradient argument, got a tensor of "
                     f"shape {self.shape}; call .sum() or .mean() first"
                 )
+            if isinstance(self.data, Remote):
+                return Tensor.made(filled(self.shape, self.dtype, 1.0, self.data), None)
             return Tensor.made(np.ones(self.shape, self.dtype), None)
         gradient = gradient if isinstance(gradient, Tensor) else Tensor(gradient)
         if gradient.shape != self.shape:
@@ -173,6 +177,8 @@ class Tensor(Methods, Value):
             raise ShapeError(f"copy_: expected shape {self.shape}, got {array.shape}")
         if (recording := recorder()) is not None:
             recording.note_tensors((self, source))
+        elif not isinstance(self.data, Remote):
+            array = on_cpu(array)
         overwrite(self.data, array)
         return self
 
@@ -225,7 +231,10 @@ class Tensor(Methods, Value):
         return self.data.__index__()
 
     def __repr__(self):
-        text = np.array2string(self.data, separator=", ", prefix="tensor(", precision=4)
+        numbers = on_cpu(self.data)
+        text = np.array2string(numbers, separator=", ", prefix="tensor(", precision=4)
+        if self.device != "cpu":
+            text += f", device='{self.device}'"
         if self.data.dtype not in (FLOAT32, np.int64, np.bool_):
             text += f", dtype={self.data.dtype}"
         if self._node is not None:
@@ -235,10 +244,20 @@ class Tensor(Methods, Value):
         return f"tensor({text})"
 
     def __dlpack__(self, **options):
+        if isinstance(self.data, Remote) and not self.requires_grad:
+            return self.data.home.dlpack(self.data, **options)
         return self.numpy().__dlpack__(**options)
 
     def __dlpack_device__(self):
+        if isinstance(self.data, Remote):
+            return self.data.home.dlpack_device
         return self.data.__dlpack_device__()
+
+    @property
+    def __cuda_array_interface__(self):
+        if not isinstance(self.data, Remote):
+            raise AttributeError("__cuda_array_interface__: this tensor is on the CPU")
+        return self.data.home.cuda_array_interface(self.data)
 
 
 def grad(

@@ -21,7 +21,7 @@ def test_import_loads_no_compiler_and_compiles_nothing(tmp_path, record_property
     assert run.returncode == 0, run.stderr
     seconds, modules = run.stdout.splitlines()
     record_property("import seconds, beside NumPy", seconds)  # told, not judged
-    for heavy in ("numba", "scipy", "torch", "sklearn", "matplotlib"):
+    for heavy in ("numba", "numba_cuda", "cuda", "scipy", "torch", "sklearn", "matplotlib"):
         assert repr(heavy) not in modules
     assert "'microreg'" in modules and "'tqdm'" in modules
     assert not (tmp_path / "cache").exists()

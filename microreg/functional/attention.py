@@ -61,7 +61,7 @@ def scaled_dot_product_attention(
     q4, k4, v4 = (x if x.ndim == 4 else x.reshape(*lead, *x.shape[-2:]) for x in (q, k, v))
     scores = *ahead, q.shape[-2], k.shape[-2]
     allowed, bias = masks(attn_mask, scores, lead, q.dtype)
-    keep = _mask((*lead, *scores[-2:]), dropout_p) if dropout_p else None
+    keep = _mask(q, (*lead, *scores[-2:]), dropout_p) if dropout_p else None
     attrs = {"causal": bool(is_causal), "p": float(dropout_p)}
     attrs["scale"] = q.shape[-1] ** -0.5 if scale is None else float(scale)
     out = attend(ops.attention, (q4, k4, v4), allowed, bias, keep, attrs)

@@ -7,7 +7,7 @@ import numpy as np
 from ..dtypes import as_array
 from ..errors import DTypeError, ShapeError
 from ..ops import loss
-from ..runtime.remote import dense
+from ..runtime.remote import Remote, beside, dense
 from ..tensor import Tensor
 from ._inputs import a_tensor, alike, shaped
 from .loss import reduced
@@ -51,7 +51,7 @@ def cross_entropy(
     losses = Tensor.record(loss.cross_entropy, (rows,), attrs)
     known = losses.data.__class__ is np.ndarray
     _refuse_labels(losses.data.sum() if known else 0.0, labels, k, ignore_index, who)
-    classes = _class_weights(weight, k, rows.dtype, who)
+    classes = _class_weights(weight, k, rows, who)
     counts = classes[Tensor(labels).masked_fill(~valid, 0)] * valid
     losses = losses * counts
     if label_smoothing:
@@ -72,7 +72,7 @@ def nll_loss(input, target, weight=None, ignore_index=-100, reduction="mean"):
     valid = Tensor(labels) != ignore_index
     safe = Tensor(labels).masked_fill(~valid, 0)
     picked = rows.gather(1, safe.unsqueeze(1)).squeeze(1).masked_fill(~valid, 0.0)
-    counts = _class_weights(weight, rows.shape[1], rows.dtype, who)[safe] * valid
+    counts = _class_weights(weight, rows.shape[1], rows, who)[safe] * valid
     return _averaged(-picked * counts, counts, shape, reduction, who)
 
 
@@ -82,11 +82,11 @@ def _averaged(losses, counts, shape, reduction, who):
     return reduced(losses.reshape(shape), reduction, who)
 
 
-def _class_weights(weight, k, dtype, who):
+def _class_weights(weight, k, like, who):
     if weight is None:
-        return Tensor(np.ones(k, dtype))
+        return Tensor(beside(np.ones(k, like.dtype), like.data))
     shaped(who, (k,), weight=weight)
-    return (weight if isinstance(weight, Tensor) else Tensor(weight)).to(dtype)
+    return (weight if isinstance(weight, Tensor) else Tensor(weight)).to(like.dtype)
 
 
 def _of_probabilities(logits, target, weight, reduction, smoothing):
@@ -97,13 +97,15 @@ def _of_probabilities(logits, target, weight, reduction, smoothing):
     terms = target * logits.log_softmax(classes)
     if weight is not None:
         along = (k,) + (1,) * (logits.ndim - 1 - classes)
-        terms = terms * _class_weights(weight, k, logits.dtype, "cross_entropy").reshape(along)
+        terms = terms * _class_weights(weight, k, logits, "cross_entropy").reshape(along)
     return reduced(-terms.sum(classes), reduction, "cross_entropy")
 
 
 def _rows(x, target, who):
     """x with a row of classes for each label, the labels as a vector, and their shape."""
-    labels = as_array(target)
+    labels = beside(as_array(target), x.data)
+    if isinstance(x.data, Remote):
+        x.data.home.note_tensors((target,))
     shape = x.shape[:1] + x.shape[2:] if x.ndim > 1 else ()
     if not x.ndim or labels.shape != shape:
         raise ShapeError(

@@ -6,6 +6,7 @@ from ..errors import ShapeError
 from ..kernels.random import TRIES, counters
 from ..ops import dropout as ops
 from ..random import take
+from ..runtime.remote import beside
 from ..tensor import Tensor
 from ._inputs import a_tensor, alike
 
@@ -26,7 +27,7 @@ def dropout(input, p=0.5, training=True, inplace=False):
     if not training or p == 0.0:
         return x
     (x,) = alike("dropout", x)
-    return Tensor.record(ops.apply_mask, (x, _mask(x.shape, p)), {"p": float(p)})
+    return Tensor.record(ops.apply_mask, (x, _mask(x, x.shape, p)), {"p": float(p)})
 
 
 def dropout1d(input, p=0.5, training=True, inplace=False):
@@ -61,7 +62,7 @@ def alpha_dropout(input, p=0.5, training=False, inplace=False):
     if p == 1.0:
         return x * 0.0
     a = 1.0 / math.sqrt((1.0 - p) * (1.0 + p * _ALPHA**2))
-    keep = _mask(x.shape, p).to(x.dtype)
+    keep = _mask(x, x.shape, p).to(x.dtype)
     return x * (keep * a) + (keep * (a * _ALPHA) + (a * _ALPHA) * (p - 1.0))
 
 
@@ -89,8 +90,8 @@ def gaussian_noise(input, std=0.1, training=True):
     if not training or std == 0.0:
         return x
     (x,) = alike("gaussian_noise", x)
-    attrs = {"shape": x.shape, "dtype": x.dtype, "state": take(counters(x.numel()))}
-    return x + Tensor.record(ops.normal, (), attrs) * float(std)
+    drawn = _draw(ops.normal, counters(x.numel()), x, shape=x.shape, dtype=x.dtype)
+    return x + drawn * float(std)
 
 
 def hard_concrete(input, log_alpha, beta=2 / 3, gamma=-0.1, zeta=1.1, training=True):
@@ -115,8 +116,8 @@ def hard_concrete(input, log_alpha, beta=2 / 3, gamma=-0.1, zeta=1.1, training=T
             "and zeta > 1"
         )
     if training:
-        attrs = {"shape": x.shape, "dtype": x.dtype, "state": take(counters(x.numel()))}
-        log_alpha = (Tensor.record(ops.logistic, (), attrs) + log_alpha) / beta
+        drawn = _draw(ops.logistic, counters(x.numel()), x, shape=x.shape, dtype=x.dtype)
+        log_alpha = (drawn + log_alpha) / beta
     return x * (log_alpha.sigmoid() * (zeta - gamma) + gamma).clamp(0.0, 1.0)
 
 
@@ -139,9 +140,8 @@ def mixup(input, target, alpha=0.2):
         )
     if not 0.0 < alpha < math.inf:
         raise ValueError(f"mixup(alpha={alpha}): expected a finite number of more than 0")
-    drawn = {"a": float(alpha), "dtype": x.dtype, "state": take(TRIES)}
-    lam = Tensor.record(ops.beta, (), drawn)
-    order = Tensor.record(ops.order, (), {"n": len(x), "state": take(-(-len(x) // 4))})
+    lam = _draw(ops.beta, TRIES, x, a=float(alpha), dtype=x.dtype)
+    order = _draw(ops.order, -(-len(x) // 4), x, n=len(x))
     return x * lam + x[order] * (1.0 - lam), target[order], lam
 
 
@@ -150,10 +150,14 @@ def _probability(p, who):
         raise ValueError(f"{who}(p={p}): expected a probability from 0 to 1")
 
 
-def _mask(shape, p):
+def _draw(op, used, like, **attrs):
+    """What an op draws with so many counters, on the device of a tensor."""
+    return Tensor.record(op, (), {"state": beside(take(used), like.data), **attrs})
+
+
+def _mask(like, shape, p):
     """1 with probability 1 - p, else 0, as uint8."""
-    attrs = {"shape": shape, "p": float(p), "state": take(counters(math.prod(shape)))}
-    return Tensor.record(ops.keep_mask, (), attrs)
+    return _draw(ops.keep_mask, counters(math.prod(shape)), like, shape=shape, p=float(p))
 
 
 def _of_channels(input, p, training, axes, who):
@@ -172,4 +176,4 @@ def _broadcast(x, p, training, shape, who):
     if not training or p == 0.0:
         return x
     (x,) = alike(who, x)
-    return x * (_mask(shape, p).to(x.dtype) * (1.0 / (1.0 - p) if p < 1.0 else 0.0))
+    return x * (_mask(x, shape, p).to(x.dtype) * (1.0 / (1.0 - p) if p < 1.0 else 0.0))

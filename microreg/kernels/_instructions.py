@@ -12,7 +12,6 @@ from ._cache import symbol
 from ._jit import Kernel
 from ._numba import native
 
-
 DEFINITIONS = {}  # for other targets, which share some of them
 
 

@@ -62,7 +62,9 @@ def prox_groups(line, room=1):
                 w[members[j]] = v[j]
 
     signature = f"scratch:float64[threads,words] params:float64[k] steps[n] {GROUPS} -> w[n]; tid"
-    return _lifted(line, prox, signature, lambda args: (2 + room) * longest(args[4]) + 16)
+    made = _lifted(line, prox, signature, lambda args: (2 + room) * longest(args[4]) + 16)
+    made.maker, made.chosen = prox_groups, (line, room)
+    return made
 
 
 @functools.cache

@@ -102,7 +102,9 @@ def middles(formula, flipped=False, result=""):
 
     kind = "middle_left" if flipped else "middle_right"
     signature = f"a[p,q,r] b[q] -> out{result}[p,q,r]"
-    return _made(kind, formula, left if flipped else right, signature)
+    made = _made(kind, formula, left if flipped else right, signature)
+    made.maker, made.chosen = middles, (formula, flipped, result)
+    return made
 
 
 @functools.cache

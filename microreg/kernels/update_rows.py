@@ -39,7 +39,7 @@ def update_rows(rule, prox, count, line, room=1, wide=False):
     made = _BY_STATE[len(state)](move, finish)
     made.__name__ = f"{rule}_rows_{line.__name__.strip('_')}"
     arrays = " ".join(f"{name}[g,d]" for name in "abc"[: len(state)])
-    return specialize(
+    kernel = specialize(
         made,
         f"scratch{':float64' if wide else ''}[threads,words] grad[g,d] hyper[h] params[k] "
         f"joint:float64[q] weights:float64[g] -> w[g,d] {arrays}; tid",
@@ -48,6 +48,8 @@ def update_rows(rule, prox, count, line, room=1, wide=False):
         block=ROWS,
         scratch=lambda args: _words(args[0].shape[1], room),
     )
+    kernel.maker, kernel.chosen = update_rows, (rule, prox, count, line, room)
+    return kernel
 
 
 def _words(d, room):

@@ -4,6 +4,8 @@ import numpy as np
 
 from ..dtypes import as_dtype
 from ..ops import shape
+from ..ops.move import move
+from ..runtime.cuda import device_name
 
 
 class Conversions:
@@ -11,14 +13,24 @@ class Conversions:
 
     __slots__ = ()
 
-    def to(self, dtype):
-        """This tensor with another dtype, or on another device; itself if nothing changes."""
-        if isinstance(dtype, str) and dtype.split(":")[0] in ("cpu", "cuda"):
-            return _on_device(self, dtype)
-        dtype = as_dtype(dtype, "to")
-        if dtype == self.data.dtype:
-            return self
-        return self.record(shape.cast, (self,), {"dtype": dtype})
+    def to(self, *args, device=None, dtype=None):
+        """This tensor with another dtype, on another device; itself if nothing changes.
+
+        `args` are dtypes, devices ("cpu", "cuda"), or a tensor to be like.
+        """
+        device, dtype = targets("to", args, device, dtype)
+        moved = self
+        if device is not None and device != self.device:
+            moved = self.record(move, (self,), {"device": device})
+        if dtype is None or dtype == moved.data.dtype:
+            return moved
+        return moved.record(shape.cast, (moved,), {"dtype": dtype})
+
+    def cpu(self):
+        return self.to("cpu")
+
+    def cuda(self):
+        return self.to("cuda")
 
     def type_as(self, other):
         """This tensor with the dtype of another."""
@@ -57,9 +69,20 @@ class Conversions:
         return self.data.size
 
 
-def _on_device(x, device):
-    if device.startswith("cuda"):
-        from ..errors import DeviceError
+def targets(who, args, device=None, dtype=None):
+    """(device, dtype) that `to` is asked for, each None if it stays."""
+    for one in args:
+        if hasattr(one, "record"):
+            device, dtype = one.device, one.data.dtype
+        elif isinstance(one, str) and one.split(":")[0] in ("cpu", "cuda"):
+            device = _once(who, device, one)
+        else:
+            dtype = _once(who, dtype, one)
+    device = None if device is None else device_name(device)
+    return device, None if dtype is None else as_dtype(dtype, who)
 
-        raise DeviceError(f"to({device!r}): this build of microreg computes on the CPU only")
-    return x
+
+def _once(who, before, now):
+    if before is not None:
+        raise TypeError(f"{who}: expected a device, a dtype or both, got {before} and {now}")
+    return now

@@ -136,7 +136,7 @@ class MultiheadAttention(Module):
         attn_mask = None if is_causal else attn_mask
         allowed, added = self._masks(key_padding_mask, attn_mask, scores, query.dtype)
         p = self.dropout if self.training else 0.0
-        keep = _mask(scores, p) if p else None
+        keep = _mask(query, scores, p) if p else None
         attrs = {"causal": bool(is_causal), "scale": self.head_dim**-0.5}
         weights = None
         if need_weights:

@@ -10,6 +10,7 @@ from ..dtypes import FLOAT32, FLOAT64, as_array
 from ..errors import CheckpointError, DTypeError
 from ..functional import where
 from ..grad_mode import no_grad
+from ..methods.conversion import targets
 from ..runtime.remote import homes, recorder
 from ..tensor import Tensor
 
@@ -279,27 +280,27 @@ class Module:
             parameter.requires_grad_(requires_grad)
         return self
 
-    def to(self, *targets, device=None, dtype=None):
-        """Move to a device, convert floating parameters and buffers to a dtype, both in place."""
-        devices = [t for t in targets if isinstance(t, str) and t.split(":")[0] in ("cpu", "cuda")]
-        dtypes = [t for t in targets if t not in devices]
-        if len(devices) + (device is not None) > 1 or len(dtypes) + (dtype is not None) > 1:
-            raise TypeError(f"{type(self).__name__}.to: expected a device, a dtype or both")
-        values = [*self.parameters(), *self.buffers()]
-        for target in devices if device is None else [device]:
-            for value in values:
-                value.to(target)
-        for target in dtypes if dtype is None else [dtype]:
-            wanted = np.dtype(target)
-            if wanted not in (FLOAT32, FLOAT64):
-                raise DTypeError(
-                    f"{type(self).__name__}.to: expected float32 or float64, got {wanted}"
-                )
-            for value in values:
-                if value.data.dtype.kind == "f":
-                    value.data = value.data.astype(wanted)
-                    value.grad = None
+    def to(self, *args, device=None, dtype=None):
+        """Convert floating parameters and buffers to a dtype, and move all to a device, in place.
+
+        `args` are dtypes, devices ("cpu", "cuda"), or a tensor to be like.
+        """
+        device, dtype = targets(f"{type(self).__name__}.to", args, device, dtype)
+        if dtype not in (None, FLOAT32, FLOAT64):
+            raise DTypeError(f"{type(self).__name__}.to: expected float32 or float64, got {dtype}")
+        with no_grad():
+            for value in (*self.parameters(), *self.buffers()):
+                floats = value.data.dtype.kind == "f"
+                moved = value.to(device=device, dtype=dtype if floats else None)
+                if moved is not value:
+                    value.data, value.grad = moved.data, None
         return self
+
+    def cpu(self):
+        return self.to("cpu")
+
+    def cuda(self):
+        return self.to("cuda")
 
     def float(self):
         return self.to(np.float32)
@@ -372,4 +373,6 @@ def _array(value):
     """An array from a tensor of ours or of another library."""
     if isinstance(value, Tensor):
         return value.data
+    if isinstance(value, np.ndarray):
+        return value
     return value.detach().cpu().numpy() if hasattr(value, "detach") else np.asarray(value)

@@ -23,6 +23,8 @@ higher derivatives go and against which the kernels are tested.
 import numpy as np
 from numpy import ndarray
 
+from ..runtime.remote import Remote
+
 
 class Op:
     """A differentiable operation: called with arrays it computes, with tensors it records."""
@@ -42,6 +44,9 @@ class Op:
             if x.__class__ is not ndarray:
                 if hasattr(x, "record"):
                     return x.record(self, inputs, attrs)
+                if isinstance(x, Remote):
+                    out = x.home.apply(self, inputs, attrs)
+                    return out[0] if self.saves else out
                 if isinstance(x, np.generic):  # what NumPy makes of an array without axes
                     inputs = [np.asarray(y) if isinstance(y, np.generic) else y for y in inputs]
         out = self.forward(*inputs, **attrs)

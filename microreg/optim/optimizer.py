@@ -13,8 +13,8 @@ import numpy as np
 from ..errors import CheckpointError
 from ..kernels.update import RULES
 from ..nn.module import forget
-from ..runtime import Launch, Program, address
-from ..runtime.remote import recorder
+from ..runtime import Launch, address, make_program
+from ..runtime.remote import on_cpu, recorder
 from ..tensor import Tensor
 from .slot import Clock, join, slots, split
 
@@ -106,7 +106,7 @@ class Optimizer:
             return loss
         key = [(id(slot), slot.version, id(slot.clock)) for slot in active]
         if self._program is None or self._key != key:
-            self._program, self._key = Program(self._launches(active)), key
+            self._program, self._key = make_program(self._launches(active)), key
         for row, slot in zip(self._rows, active, strict=True):
             self._program.bind(row, 0, slot.gradient)
         self._program.run()
@@ -169,7 +169,7 @@ class Optimizer:
             for group in self.param_groups
         ]
         state = {
-            i: {"step": slot.count, **{name: view.copy() for name, view in slot.state.items()}}
+            i: {"step": slot.count, **{k: on_cpu(view.copy()) for k, view in slot.state.items()}}
             for i, slot in enumerate(self._slots)
         }
         return {"state": state, "param_groups": groups}
@@ -197,7 +197,7 @@ class Optimizer:
             raise CheckpointError(f"{type(self).__name__}.load_state_dict: " + "; ".join(wrong))
         counts = [int(state[i]["step"]) for i in range(len(self._slots))]
         for slot, count in zip(self._slots, counts, strict=True):
-            slot.clock = Clock(self, slot.home.dtype, count)
+            slot.clock = Clock(self, slot.home, count)
         for i, slot in enumerate(self._slots):
             for name, view in slot.state.items():
                 view[...] = state[i][name]

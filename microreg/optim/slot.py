@@ -8,7 +8,8 @@ from ..kernels.update import RULES, shrink, update_kernel
 from ..kernels.update_rows import update_rows
 from ..penalties.combine import as_list, plan
 from ..runtime import Launch
-from ..runtime.remote import dense
+from ..runtime.cuda import name_of
+from ..runtime.remote import beside, dense, moved
 from ..tensor import Tensor
 
 ALIGN = 16  # every array of an arena starts at a multiple of so many numbers
@@ -17,12 +18,12 @@ ALIGN = 16  # every array of an arena starts at a multiple of so many numbers
 class Arena:
     """One flat buffer, its start a multiple of 64 bytes, with a view for each shape."""
 
-    def __init__(self, shapes, dtype):
+    def __init__(self, shapes, dtype, like):
         starts, size = [], 0
         for shape in shapes:
             starts.append(size)
             size += -(-math.prod(shape) // ALIGN) * ALIGN
-        memory = np.zeros(size + ALIGN, dtype)
+        memory = moved(np.zeros(size + ALIGN, dtype), like)
         ahead = -(memory.__array_interface__["data"][0] // dtype.itemsize) % ALIGN
         self.flat = memory[ahead : ahead + size]
         self.views = [
@@ -34,13 +35,13 @@ class Arena:
 class Clock:
     """The step count of parameters that move together, and what their updates read of it."""
 
-    def __init__(self, optimizer, dtype, count=0, options=None):
+    def __init__(self, optimizer, like, count=0):
         rule = RULES[optimizer.rule]
         size = len(optimizer.options(optimizer.defaults)) + 4
         self.optimizer = optimizer
-        self.count = np.full(1, count, np.int64)
+        self.count = moved(np.full(1, count, np.int64), like)
         self.options = np.zeros(size)
-        self.hyper = np.zeros(rule.hyper, dtype)
+        self.hyper = moved(np.zeros(rule.hyper, like.dtype), like)
         self.numbers = None  # what `options` holds
         self.arguments = (self.options, self.count, self.hyper)
 
@@ -54,7 +55,7 @@ def split(active):
         clock = slots[0].clock
         if len(slots) < clock.members:
             clock.members -= len(slots)
-            own = Clock(clock.optimizer, slots[0].home.dtype, int(clock.count[0]))
+            own = Clock(clock.optimizer, slots[0].home, int(clock.count[0]))
             own.members = len(slots)
             for slot in slots:
                 slot.clock = own
@@ -96,11 +97,11 @@ class Slot:
         """Follow what happened to the parameter since the last step."""
         p = self.parameter
         if p.data is not self.home:
-            if p.data.shape != self.home.shape or p.data.dtype != self.home.dtype:
+            now, before = _kind(p.data), _kind(self.home)
+            if now != before:
                 raise ValueError(
-                    f"{type(self.optimizer).__name__}: a parameter became {p.data.dtype} of shape "
-                    f"{p.data.shape}, it was {self.home.dtype} of shape {self.home.shape}; make a "
-                    "new optimizer after converting a model"
+                    f"{type(self.optimizer).__name__}: a parameter became {now}, it was {before}; "
+                    "make a new optimizer after converting a model"
                 )
             self._settle()
         penalty = getattr(p, "penalty", None)
@@ -166,12 +167,13 @@ class Slot:
             line, room, wide, weights = self.rows
             rows = [x.reshape(len(weights), -1) for x in flat]
             kernel = update_rows(rule, prox, count, line, room, wide)
+            weights = beside(weights, self.home)
             arguments = rows[0], hyper, self.params, self.joint, weights, *rows[1:]
             return [], [Launch(kernel, arguments, note=self)]
-        steps = np.zeros_like(self.home)
+        steps = moved(np.zeros(self.home.shape, self.home.dtype), self.home)
         before, base = [], self.home
         if joint.needs_base:
-            base = np.zeros_like(self.home)
+            base = moved(np.zeros(self.home.shape, self.home.dtype), self.home)
             arguments = hyper, self.params, flat[1], base.reshape(-1)
             before = [Launch(shrink, arguments, note=self)]
         kernel = update_kernel(rule, prox, count, True)
@@ -179,6 +181,8 @@ class Slot:
         update = [Launch(kernel, arguments, note=self)]
         if self.home.size:
             kernel, arguments = joint.behind(self.home, steps, base, self.joint)
+            # what a schedule moves stays on this side, from where programs fetch it
+            arguments = [a if a is self.joint else beside(a, self.home) for a in arguments]
             update.append(Launch(kernel, arguments, note=self))
         return before, update
 
@@ -191,12 +195,12 @@ def slots(optimizer, group):
     names = RULES[optimizer.rule].state
     by_dtype = {}
     for p in sorted(group["params"], key=lambda p: p.ndim < 2):
-        by_dtype.setdefault(p.data.dtype, []).append(p)
+        by_dtype.setdefault((p.data.dtype, name_of(p.data)), []).append(p)
     made = {}
-    for dtype, parameters in by_dtype.items():
-        shapes = [p.shape for p in parameters]
-        homes, *states = (Arena(shapes, dtype).views for _ in range(1 + len(names)))
-        clock = Clock(optimizer, dtype)
+    for (dtype, _), parameters in by_dtype.items():
+        shapes, like = [p.shape for p in parameters], parameters[0].data
+        homes, *states = (Arena(shapes, dtype, like).views for _ in range(1 + len(names)))
+        clock = Clock(optimizer, like)
         clock.members = len(parameters)
         for i, p in enumerate(parameters):
             state = {name: views[i] for name, views in zip(names, states, strict=True)}
@@ -204,3 +208,9 @@ def slots(optimizer, group):
                 view[...] = optimizer.start(group)
             made[id(p)] = Slot(optimizer, p, group, homes[i], state, clock)
     return [made[id(p)] for p in group["params"]]
+
+
+def _kind(x):
+    """What a parameter may not change while it is optimized."""
+    where = name_of(x)
+    return f"{x.dtype} of shape {x.shape}{'' if where == 'cpu' else f' on {where}'}"

@@ -81,7 +81,7 @@ def _follows(one, other):
 def _stretch(array, count):
     """`count` numbers from where an array of an arena begins."""
     owner = array
-    while isinstance(owner.base, np.ndarray):
+    while isinstance(owner.base, type(array)):
         owner = owner.base
     start = (cpu.address(array) - cpu.address(owner)) // array.itemsize
     return owner[start : start + count]

@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import CaptureError
 from .cpu import address
 from .program import Launch
-from .remote import Home, Remote, recording
+from .remote import Home, Remote, on_cpu, real, recording
 
 POISON = 256  # numbers at the beginning of a remote array that are NaN
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -85,6 +85,7 @@ class Recorder(Home):
         self._at, self._made_at = None, {}  # the line of the op at work; where memory was asked for
         self.modules, self.tensors, self.leaves, self.optimizers = {}, {}, {}, []
         self.conditions = []  # functions that say whether what was recorded still holds
+        self.device = None  # where the real arrays are, if not on this CPU
 
     def recording(self):
         """Record what this thread launches."""
@@ -110,13 +111,18 @@ class Recorder(Home):
     def remote(self, array):
         """A view of an array through which its numbers cannot be seen."""
         if isinstance(array, Remote):
-            return array
+            if array.home is self:
+                return array
+            self.device = array.home
         made = array.view(Remote)
         made.home = self
         return made
 
     def launch(self, kernel, args, note=None):
         kernel.check(args)
+        for x in args:
+            if isinstance(x, Remote) and x.home is not self:
+                self.device = x.home
         self.launches.append(Launch(kernel, args, note))
 
     def apply(self, op, inputs, attrs):
@@ -142,7 +148,8 @@ class Recorder(Home):
         """Remember which arrays tensors from outside held: later runs use the same."""
         for x in inputs:
             data = getattr(x, "data", None)
-            if data.__class__ is np.ndarray and id(data) not in self.constants:
+            real = data.__class__ is np.ndarray or getattr(data, "home", self) is not self
+            if real and isinstance(data, np.ndarray) and id(data) not in self.constants:
                 self.tensors.setdefault(id(x), (x, data))
 
     def compare(self, other):
@@ -165,8 +172,8 @@ class Recorder(Home):
             elif id(self.owner(a)) in mine:
                 same = mine[id(self.owner(a))] == others.get(id(self.owner(b)))
             else:
-                a, b = a.view(np.ndarray), b.view(np.ndarray)
-                same = address(a) == address(b) or np.array_equal(a, b, equal_nan=True)
+                a, b = real(a, self.owner(a)), real(b, self.owner(b))
+                same = address(a) == address(b) or np.array_equal(on_cpu(a), on_cpu(b), True)
             if not same:
                 return False
         return True

@@ -23,9 +23,31 @@ class Remote(np.ndarray):
     """See the module's docstring. `home` has empty(shape, dtype), launch(kernel, args)."""
 
     home = None
+    host = None  # the same numbers in an array of this process, where there is one
 
     def __array_finalize__(self, source):
         self.home = getattr(source, "home", None)
+
+    def __setitem__(self, key, value):
+        self.home.assign(self[key], value)
+
+    def item(self):
+        return self.home.fetch(self, "item").item()
+
+    def tolist(self):
+        return self.home.fetch(self, "tolist").tolist()
+
+    def __bool__(self):
+        return bool(self.home.fetch(self, "bool"))
+
+    def __float__(self):
+        return float(self.home.fetch(self, "float"))
+
+    def __int__(self):
+        return int(self.home.fetch(self, "int"))
+
+    def __index__(self):
+        return self.home.fetch(self, "index").__index__()
 
     def __array_ufunc__(self, ufunc, method, *inputs, **options):
         self.home.refuse(ufunc.__name__)
@@ -37,10 +59,9 @@ class Remote(np.ndarray):
         keys = key if isinstance(key, tuple) else (key,)
         if any(isinstance(k, (np.ndarray, list)) for k in keys):
             self.home.refuse("indexing with arrays")
-        whole = (
-            keys if any(k is Ellipsis for k in keys) else (*keys, ...)
-        )  # a view, without axes too
-        return np.ndarray.__getitem__(self, whole)
+        if not any(k is Ellipsis for k in keys):
+            keys = (*keys, ...)  # an array comes out, also where it has no axes
+        return np.ndarray.__getitem__(self, keys)
 
     def reshape(self, *shape):
         return np.ndarray.reshape(self, *shape, copy=False)
@@ -100,10 +121,27 @@ def recording(home):
 
 
 class Home:
-    """Where remote arrays live. A subclass defines empty(shape, dtype) and launch(kernel, args)."""
+    """Where remote arrays live. A subclass defines empty(shape, dtype) and launch(kernel, args).
+
+    device : the device that its real arrays are on, None for this CPU
+    """
+
+    device = None
 
     def refuse(self, what):
         raise CaptureError(f"{what}: the numbers are not known here")
+
+    def fetch(self, x, what="fetch"):
+        """The numbers of x, in an array of this process."""
+        self.refuse(what)
+
+    def constant(self, x):
+        """An array of this process that does not change, for kernels to read."""
+        return x
+
+    def assign(self, x, value):
+        """x[...] = value."""
+        self.refuse("assignment")
 
     def copy(self, x):
         """A dense copy."""
@@ -121,6 +159,40 @@ class Home:
 def empty(shape, dtype, like):
     """An array where `like` is, not filled."""
     return like.home.empty(shape, dtype) if isinstance(like, Remote) else np.empty(shape, dtype)
+
+
+def on_cpu(x):
+    """An array whose numbers can be looked at: x itself, or a copy if they are elsewhere."""
+    return x.home.fetch(x) if isinstance(x, Remote) else x
+
+
+def part(memory, shape, dtype, start, strides=None):
+    """An array of bytes `start`, ... of a flat array."""
+    made = np.ndarray(shape, dtype, memory, start, strides)
+    if isinstance(memory, Remote):
+        made = made.view(Remote)
+        made.home = memory.home
+    return made
+
+
+def real(x, owner):
+    """An array whose memory is `owner`'s, as it is outside of a recording."""
+    device = getattr(owner, "device", None)
+    if not isinstance(device, Home):  # an array of this process, or what it lies in
+        return x if x.__class__ is np.ndarray else x.view(np.ndarray)
+    made = x.view(Remote)
+    made.home = device
+    return made
+
+
+def beside(x, like):
+    """A constant array of this process, where `like` is."""
+    return like.home.constant(x) if isinstance(like, Remote) and not isinstance(x, Remote) else x
+
+
+def moved(x, like):
+    """An array of this process, where `like` is."""
+    return like.home.upload(x) if isinstance(like, Remote) else x
 
 
 def dense(x):

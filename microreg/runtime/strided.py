@@ -125,6 +125,9 @@ def cast(x, out):
 def filled(shape, dtype, value, like):
     """An array full of one number, where `like` is."""
     out = empty(shape, dtype, like)
+    if out.dtype == bool:
+        launch(move.fill, out.view(np.uint8), int(bool(value)))
+        return out
     number = value if out.dtype.kind in "iu" else float(value)
     launch(move.fill, out, number)
     return out

@@ -4,6 +4,7 @@ import numpy as np
 
 from ..dtypes import as_array
 from ..errors import ShapeError
+from ..runtime.remote import on_cpu
 from ..tensor import Tensor
 
 
@@ -55,7 +56,7 @@ def _convert(values, dtype, who):
             values = np.asarray(values)
         except ValueError as error:
             raise ShapeError(f"{who}: the rows have different lengths ({error})") from None
-    array = values.data if isinstance(values, Tensor) else as_array(values)
+    array = on_cpu(values.data) if isinstance(values, Tensor) else as_array(values)
     return np.ascontiguousarray(
         array.astype(dtype, copy=False) if array.dtype.kind == "f" else array
     )

@@ -5,8 +5,11 @@ import numpy as np
 from .. import functional as F
 from .. import penalties
 from ..grad_mode import no_grad
+from ..kernels.reduce import count_zeros
 from ..nn import Module
 from ..optim import Adam, Optimizer
+from ..runtime import launch
+from ..runtime.remote import Remote, dense, empty, moved, on_cpu
 from ..tensor import Tensor
 from ..terminal import tqdm
 from . import data as batching
@@ -179,7 +182,15 @@ def zeros(model):
     """The share of exact zeros among the weights with two axes or more."""
     weights = [p.data for p in model.parameters() if p.ndim >= 2]
     size = sum(w.size for w in weights)
-    return 1.0 - sum(np.count_nonzero(w) for w in weights) / size if size else 0.0
+    return sum(map(_zeros_in, weights)) / size if size else 0.0
+
+
+def _zeros_in(w):
+    if not isinstance(w, Remote):
+        return w.size - np.count_nonzero(w)
+    partial = empty((count_zeros.blocks({"n": w.size}),), np.float64, w)
+    launch(count_zeros, dense(w), partial)
+    return on_cpu(partial).sum()
 
 
 def _summary(row):
@@ -215,11 +226,15 @@ def predict(model, X, batch_size=MEASURED):
     _known("predict", model)
     _positive("predict", batch_size=batch_size)
     X = batching.inputs(X, batching.dtype_of(model), "predict")
+    like = next((p.data for p in model.parameters()), X)
     mode = model.training
     model.eval()
     try:
         with no_grad():
-            parts = [model(Tensor(X[rows])).data for rows in batching.slices(len(X), batch_size)]
+            parts = [
+                on_cpu(model(Tensor(moved(X[rows], like))).data)
+                for rows in batching.slices(len(X), batch_size)
+            ]
     finally:
         model.train(mode)
     if not parts:

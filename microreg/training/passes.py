@@ -11,6 +11,7 @@ from ..kernels import batch as kernels
 from ..nn import activity_penalty
 from ..ops.batch import take_batch, tally
 from ..random import permutation
+from ..runtime.remote import moved, on_cpu
 from ..tensor import Tensor
 
 CHUNK = 0.1  # seconds between two looks at the world: Ctrl-C, the progress bar
@@ -29,10 +30,14 @@ class Pass:
 
     def __init__(self, model, X, y, loss, batch_size, optimizer=None):
         self.model, self.X, self.y, self.loss, self.optimizer = model, X, y, loss, optimizer
+        like = next((p.data for p in model.parameters()), X)
+        self.data = moved(X, like), moved(y, like)
         self.sizes = _sizes(len(X), batch_size)
         self.order = np.arange(len(X))
-        self.cursor, self.stop = np.zeros(1, np.int64), np.zeros(1, np.int64)
-        self.totals = np.zeros(3)  # loss times rows, rows that are right, the last batch's loss
+        self.cursor = moved(np.zeros(1, np.int64), like)
+        self.stop = moved(np.zeros(1, np.int64), like)
+        self.totals = moved(np.zeros(3), like)
+        # loss times rows, rows that are right, the last batch's loss
         self.counts = None  # the kernel that counts what is right
         self.step = CompiledStep(
             self._train if optimizer else self._measure, name="fit", twice=True
@@ -58,7 +63,8 @@ class Pass:
                 each = (time.perf_counter() - start) / steps
                 self._chunk[size] = max(1, min(int(CHUNK / each), 1 << 20))
                 left -= steps
-                tell(int(self.cursor[0]), self.totals[0] / self.cursor[0])
+                done = int(self.cursor[0])
+                tell(done, float(self.totals[0]) / done)
         self.cursor[:] = 0
         out = {"loss": float(self.totals[0]) / len(self.X)}
         if self.counts is not None:
@@ -98,7 +104,7 @@ class Pass:
         return int(self.cursor[0]) // self.sizes[0][0]
 
     def state(self):
-        return {name: getattr(self, name).copy() for name in ("order", "cursor", "totals")}
+        return {n: on_cpu(getattr(self, n)).copy() for n in ("order", "cursor", "totals")}
 
     def load(self, state):
         for name, value in state.items():
@@ -124,8 +130,7 @@ class Pass:
     def _forward(self, size):
         """The loss of the next batch, which is counted."""
         where = {"rows": size}
-        x = Tensor.record(take_batch, (self.X, self.order, self.cursor), where)
-        y = Tensor.record(take_batch, (self.y, self.order, self.cursor), where)
+        x, y = (Tensor.record(take_batch, (d, self.order, self.cursor), where) for d in self.data)
         output = self.model(x)
         value = self.loss(output, y)
         if not isinstance(value, Tensor) or value.data.size != 1:
@@ -146,7 +151,8 @@ class Pass:
         mean = float(self.totals[2])
         self.model.eval()
         with no_grad(), np.errstate(all="ignore"):
-            self.loss(self.model(Tensor(self.X[rows])), Tensor(self.y[rows]))
+            x, y = (Tensor(moved(d[rows], self.data[0])) for d in (self.X, self.y))
+            self.loss(self.model(x), y)
         raise NotFinite(f"the loss became {mean} in batch {self.batch()}")
 
 

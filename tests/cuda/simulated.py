@@ -2,11 +2,13 @@
 
 import numpy as np
 
+from microreg.kernels.cuda.plan import NAME
+
 from .ptx import Machine, Memory, parse
 
 
 class Simulated:
-    """A GPU of two multiprocessors. `launches` counts; `counters` may be set, see `ptx.Counters`."""
+    """A GPU of two multiprocessors. It counts its launches."""
 
     name, multiprocessors = "simulated", 2
 
@@ -34,8 +36,8 @@ class Simulated:
     def copy(self, target, source, nbytes):
         self.memory.part(target, nbytes)[:] = self.memory.part(source, nbytes)
 
-    def load(self, ptx, code):
-        return parse(ptx)["microreg_kernel"]
+    def load(self, code, dtype):
+        return parse(code.ptx(dtype, self.cc))[NAME]
 
     def launch(self, function, grid, threads, numbers):
         self.launches += 1

@@ -9,6 +9,9 @@ from microreg.kernels._jit import GRAIN
 from microreg.kernels.interpreter import HEAD
 from microreg.runtime import Launch, Program, cpu, launch
 
+# of the largest entry: the order of a sum, a product and a sum rounded once
+ROUNDING = {np.float32: 4e-6, np.float64: 1e-14}
+
 _PART = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_int64, ctypes.c_int64)
 
 
@@ -119,3 +122,15 @@ def _guarded(dtype, x):
     if isinstance(x, np.ndarray):
         return x.view(Guarded)
     return dtype.type(x) if isinstance(x, float) else x
+
+
+def close(kernel, got, want):
+    """The results are the same up to rounding in the kernel's dtype."""
+    coarse = kernel.dtype(got).type if kernel.typed is not None else np.float32
+    for (spec, x), y in zip(arrays(kernel, got), want, strict=False):
+        if spec.written and x.dtype.kind == "f":
+            largest = np.abs(y[np.isfinite(y)]).max(initial=0.0)
+            tolerance = max(ROUNDING[coarse], ROUNDING[x.dtype.type])
+            np.testing.assert_allclose(x, y, rtol=0, atol=tolerance * largest)
+        elif spec.written:
+            np.testing.assert_array_equal(x, y)

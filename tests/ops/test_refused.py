@@ -271,7 +271,9 @@ TYPES = {
     },
     "clamp: max: expected a number or a tensor, got ndarray": lambda: X.clamp(max=X.data),
 }
-DEVICES = {"to('cuda:0'): this build of microreg computes on the CPU only": lambda: X.to("cuda:0")}
+DEVICES = {
+    "device 'cuda:1': expected 'cpu' or 'cuda'; one GPU is used, the first": lambda: X.to("cuda:1")
+}
 REFUSED = [
     (error, text, call)
     for error, calls in (

@@ -20,10 +20,10 @@ from numba.cuda.np.arrayobj import make_array, populate_array
 from .._spec import ELEMENT
 from ._instructions import external, vector_pieces
 from ._numba import CALLS, TARGET
+from .plan import NAME
 
 I32, I64 = ir.IntType(32), ir.IntType(64)
 TILE = 4  # entries that a thread keeps in registers
-NAME = "microreg_kernel"
 
 
 def numba_type(name, element):
@@ -36,6 +36,7 @@ def argument_types(code, element):
     kinds = [numba_type(a.dtype, element) for a in code.arrays]
     scalars = [numba_type(s.dtype, element) for s in code.scalars]
     if code.walk == "pointers":
+        kinds = [types.uint8 if kind == types.boolean else kind for kind in kinds]
         return *map(types.CPointer, kinds), *scalars, *[types.int64] * len(code.dims)
     arrays = [types.Array(k, len(a.dims), "C") for k, a in zip(kinds, code.arrays, strict=True)]
     return *arrays, *scalars, *[types.int64] * len(code.reserved)
@@ -65,8 +66,14 @@ class _Entry:
         self.given, self.numbers = list(function.args[:n]), list(function.args[n:m])
         self.dims = list(function.args[m:-1])
         self.sizes = dict(zip(code.dims, self.dims, strict=True))
-        self.arrays = [types.Array(k, len(a.dims), "C") for k, a in zip(kinds, code.arrays)]
+        self.arrays = [
+            types.Array(k, len(a.dims), "C") for k, a in zip(kinds, code.arrays, strict=True)
+        ]
         self.split = code.split
+        if code.walk == "tiles":  # numbers that all entries share are read once, not in every turn
+            for spec, pointer in zip(code.arrays, self.given, strict=True):
+                if not spec.written and self.split not in spec.dims:
+                    pointer.add_attribute("noalias")
 
     def gate(self, word):
         """End here if there is such a word and it is not 0."""
@@ -139,17 +146,18 @@ class _Entry:
         """The function on `count` entries of the split dimension from `start` on."""
         values = [
             self.view(spec, kind, pointer, start, index, count)
-            for spec, kind, pointer in zip(
-                self.code.arrays, self.arrays, self.given, strict=True
-            )
+            for spec, kind, pointer in zip(self.code.arrays, self.arrays, self.given, strict=True)
         ]
         reserved = {"start": start, "tid": I64(0), "nt": I64(1)}
         self.call([*values, *self.numbers, *(reserved[name] for name in self.code.reserved)])
 
-    def view(self, spec, kind, pointer, start, index=I64(0), count=None):
+    def view(self, spec, kind, pointer, start, index=None, count=None):
+        index = I64(0) if index is None else index
         shape = [self.size(dim) for dim in spec.dims]
         first = spec.dims[0] if spec.dims else None
-        if first in ("blocks", self.split) and first is not None:
+        if first == "threads":  # scratch memory
+            pointer = self.builder.gep(pointer, [self.builder.mul(self.number(), shape[1])])
+        elif first in ("blocks", self.split) and first is not None:
             step = I64(1)
             for length in shape[1:]:
                 step = self.builder.mul(step, length)
@@ -180,7 +188,7 @@ class _Entry:
         CALLS.call_function(self.builder, callee, types.none, kinds, values)
 
     def size(self, dim):
-        if dim == "blocks":
+        if dim in ("blocks", "threads"):
             return I64(1)
         return I64(int(dim)) if dim.isdigit() else self.sizes[dim]
 

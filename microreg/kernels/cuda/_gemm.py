@@ -1,4 +1,4 @@
-"""The product behind every kernel of `matmul.py` and `conv.py`: a block sums one tile of the result.
+"""The product behind every kernel of `matmul.py` and `conv.py`: a block sums a tile of the result.
 
     out[i, j] = sum over p of a(i, p) * b(p, j),   then  + bias[j],  then  max(0, .)
 
@@ -9,17 +9,28 @@ outermost. Two stretches take turns there: while one is summed the next is on it
 needs one barrier.
 
 A thread brings four numbers of a and four of b to each stretch. If in memory they are neighbours
-along p, they are turned on the way ("flipped"). Where they come from says a pair of formulas, so that
-a convolution is a product too: prepare(shape, i, last) once, then fetch(source, prepared, p, stop)
-for every stretch. Behind the last p it gives 0. Behind the last i it may give anything that can be
-read: nobody writes those sums.
+along p, they are turned on the way ("flipped"). Where they come from says a pair of formulas, so
+that a convolution is a product too: prepare(shape, i, last) once, then fetch(source, prepared, p,
+stop) for every stretch. Behind the last p it gives 0. Behind the last i it may give anything that
+can be read: nobody writes those sums.
 """
 
 import functools
 
 from .._native import maximum
 from ._words import (
-    barrier, helper, load4, offset, outer, registers, shared, store4, thread, unroll,
+    barrier,
+    block,
+    helper,
+    load4,
+    offset,
+    outer,
+    place_again,
+    registers,
+    shared,
+    store4,
+    thread,
+    unroll,
 )  # fmt: skip
 
 THREADS = 256
@@ -148,11 +159,12 @@ def tile(each, a_source, a_flipped, b_source, b_flipped, vector):
             unroll(write_group, groups, sums, r * each, addends, out, at, column, n, ending)
 
     @helper
-    def product(a, a_shape, b, b_shape, bias, out, m, n, start, stop, row, column, step_out, ending):
-        """The tile whose first number is out(row, column), summed over p from start to stop.
+    def product(a, a_shape, b, b_shape, bias, out, m, n, start, stop, step_out, ending):
+        """The tile (block(0), block(1)) of the matrix (m, n), summed over p from start to stop.
 
-        row, column : of the matrix (m, n); lines of out are step_out apart.
+        The lines of out are step_out apart.
         """
+        row, column = block(0) * side, block(1) * side
         left, right = shared(twice, a[0]), shared(twice, a[0])
         sums = registers(square, a[0])
         unroll(zero, square, sums)
@@ -178,7 +190,8 @@ def tile(each, a_source, a_flipped, b_source, b_flipped, vector):
             keep(b_four, offset(right, stage), bi, bp, b_flipped)
             barrier()
             p += depth
-        row, column = row + 4 * y, column + 4 * x
+        t, i, j = place_again()
+        row, column = i * side + 4 * (t // 16), j * side + 4 * (t % 16)
         addends = registers(each, a[0])
         unroll(ending_of, each, bias, column, n, ending, addends)
         unroll(write_row, each, sums, addends, out, step_out, row, column, m, n, ending)

@@ -89,6 +89,20 @@ _by_axis(_words.block, "ctaid")
 _by_axis(_words.blocks, "nctaid")
 
 
+@instruction(_words.place_again)
+def _place_again(typing):
+    kind = types.UniTuple(types.int64, 3)
+
+    def generate(context, builder, sig, args):
+        found = []
+        for name in ("tid.x", "ctaid.x", "ctaid.y"):
+            asm = ir.InlineAsm(ir.FunctionType(I32, []), f"mov.u32 $0, %{name};", "=r", True)
+            found.append(builder.zext(builder.call(asm, []), I64))
+        return context.make_tuple(builder, kind, found)
+
+    return kind(), generate
+
+
 @instruction(_words.barrier)
 def _barrier(typing):
     def generate(context, builder, sig, args):
@@ -202,6 +216,18 @@ def _store4(typing, pointer, index, values):
         return context.get_dummy_value()
 
     return types.void(pointer, types.int64, taken), generate
+
+
+@instruction(_words.carry, prefer_literal=True)
+def _carry(typing, target, source, count):
+    def generate(context, builder, sig, args):
+        pairs = [args[:2]] if count.literal_value == 1 else vector_pieces(builder, *args[:2])
+        for to, place in pairs:
+            align = getattr(place, "align", None)
+            builder.store(builder.load(place, align=align), to, align=align)
+        return context.get_dummy_value()
+
+    return types.void(target, source, count), generate
 
 
 @instruction(_words.offset)

@@ -59,11 +59,11 @@ def native(function, definition, prefer_literal=False):
     infer_global(function, types.Function(template))
 
 
-def _formula(function, choose):
-    """Let kernels call a scalar formula; `choose` gives the body for the type of its argument."""
+def _formula(function, single, double):
+    """Let kernels call a scalar formula, which has a body for each type of its argument."""
 
     def definition(typing, *kinds):
-        made = compile_function(choose(kinds[0]), kinds)
+        made = compile_function(single if kinds[0] == types.float32 else double, kinds)
 
         def generate(context, builder, signature, args):
             context.active_code_library.add_linking_library(made.library)
@@ -85,5 +85,4 @@ def register():
     for function, bodies, _ in [*SCALARS, *((helper, None, False) for helper in HELPERS)]:
         if function not in _registered:
             _registered.add(function)
-            choose = (lambda kind, both=bodies: both[0 if kind == types.float32 else 1])
-            _formula(function, choose if bodies else lambda kind, one=function: one)
+            _formula(function, *(bodies or (function, function)))

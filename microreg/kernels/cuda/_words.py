@@ -24,6 +24,11 @@ def blocks(axis):
     raise NotImplementedError("only in compiled code")
 
 
+def place_again():
+    """(thread(), block(0), block(1)), asked for anew, so that no registers keep them till here."""
+    raise NotImplementedError("only in compiled code")
+
+
 def barrier():
     """Wait until every thread of the block is here; then all see what each has written."""
     raise NotImplementedError("only in compiled code")
@@ -51,6 +56,11 @@ def load4(pointer, index):
 
 def store4(pointer, index, values):
     """Write a tuple of four to pointer[index], ... at once; index % 4 is 0."""
+    raise NotImplementedError("only in compiled code")
+
+
+def carry(target, source, count):
+    """Copy one number or four at once, from memory to registers or back; aligned if four."""
     raise NotImplementedError("only in compiled code")
 
 

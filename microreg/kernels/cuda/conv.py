@@ -12,18 +12,20 @@ import numpy as np
 
 from .. import conv as cpu
 from .._spec import Signature
-from ..conv import DH, DW, GROUPS, KH, KW, OUT_H, OUT_W, PH, PW, SH, SW, C, H, O, W
+from ..conv import GROUPS, OUT_H, OUT_W, C, O
 from . import _gemm
 from ._words import block, blocks, divide, helper, load4, offset, thread, threads
 from .matmul import divided, merged
-from .plan import ALIGNED, GRID, THREADS, TWINS, Code, Part, address, three
+from .plan import ALIGNED, GRID, THREADS, TWINS, Code, Part, address, numbers, three
 
 NUMBERS = (
     "h:int64 w:int64 c:int64 oh:int64 ow:int64 o:int64 kh:int64 kw:int64 sh:int64 sw:int64 "
     "ph:int64 pw:int64 dh:int64 dw:int64 groups:int64"
 )
 FORWARD = Signature(f"x[] weight[] bias[] -> out[]; {NUMBERS} pixels:int64 ending:int64")
-WEIGHT = Signature(f"x[] g[] -> partial[]; {NUMBERS} images:int64 rows:int64 pieces:int64 length:int64")
+WEIGHT = Signature(
+    f"x[] g[] -> partial[]; {NUMBERS} images:int64 rows:int64 pieces:int64 length:int64"
+)
 SIDE = 64
 
 
@@ -76,7 +78,7 @@ def taps(vector):
     @helper
     def place(i, shape):
         """Where number i of a window lies from its first pixel: rows, columns, channel."""
-        h, w, c, oh, ow, kw, sh, sw, ph, pw, dh, dw, width = shape
+        _, _, _, _, _, kw, _, _, ph, pw, dh, dw, width = shape
         tap, channel = divide(i, width)
         u, v = divide(tap, kw)
         return u * dh - ph, v * dw - pw, channel
@@ -90,7 +92,7 @@ def taps(vector):
 
     @helper
     def one(source, shape, i, image, y, x):
-        h, w, c, oh, ow, kw, sh, sw, ph, pw, dh, dw, width = shape
+        h, w, c, _, _, _, sh, sw, _, _, _, _, _ = shape
         up, along, channel = place(i, shape)
         row, column = y * sh + up, x * sw + along
         inside = row >= 0 and row < h and column >= 0 and column < w
@@ -99,7 +101,9 @@ def taps(vector):
 
     @helper
     def fetch(source, prepared, p, stop):
-        first, last, up, along, channel, h, w, c, oh, ow, kw, sh, sw, ph, pw, dh, dw, width = prepared
+        first, last, up, along, channel, h, w, c, oh, ow, kw, sh, sw, ph, pw, dh, dw, width = (
+            prepared
+        )
         zero = type(source[0])(0)
         if p >= stop:
             return zero, zero, zero, zero
@@ -134,8 +138,7 @@ def forward(vector):
         at = group * c_out
         tile(
             offset(x, group * c_in), shape, offset(weight, at), (o,), offset(bias, at),
-            offset(out, at), pixels, c_out, 0, kh * kw * c_in, block(0) * SIDE, block(1) * SIDE, o,
-            ending,
+            offset(out, at), pixels, c_out, 0, kh * kw * c_in, o, ending,
         )  # fmt: skip
 
     return Code(conv2d, FORWARD, name=f"conv2d{'_vector' if vector else ''}")
@@ -159,7 +162,7 @@ def weight_gradient(vector):
         tile(
             offset(x, group * c_in), shape, offset(g, at), (o,), partial,
             offset(partial, (part * pieces + piece) * depth * o + at), depth, c_out, first, last,
-            block(0) * SIDE, block(1) * SIDE, o, _gemm.NONE,
+            o, _gemm.NONE,
         )  # fmt: skip
 
     return Code(conv2d_weight, WEIGHT, name=f"conv2d_weight{'_vector' if vector else ''}")
@@ -173,7 +176,7 @@ def _vector(g, *arrays):
 
 def _forward(kernel, args, device):
     x, weight, bias, geometry, out, ending = args
-    g = [int(v) for v in geometry]
+    g = [int(v) for v in numbers(geometry)]
     code, pixels = forward(_vector(g, x, weight, out)), len(x) * g[OUT_H] * g[OUT_W]
     grid = -(-pixels // SIDE), -(-(g[O] // g[GROUPS]) // SIDE), g[GROUPS]
     yield Part(code, grid, _gemm.THREADS, (x, weight, bias, out, *g, pixels, ending))
@@ -181,12 +184,14 @@ def _forward(kernel, args, device):
 
 def _weight(kernel, args, device):
     x, along, geometry, partial = args
-    g = [int(v) for v in geometry]
+    g = [int(v) for v in numbers(geometry)]
     code = weight_gradient(_vector(g, x, along, partial))
     rows, (many, depth, _) = kernel.rows({"m": x.shape[1]}), partial.shape
     tiles = -(-depth // SIDE), -(-(g[O] // g[GROUPS]) // SIDE)
     area = g[OUT_H] * g[OUT_W]
-    pieces, length = divided(min(rows, len(x)) * area, tiles[0] * tiles[1] * many * g[GROUPS], device)
+    pieces, length = divided(
+        min(rows, len(x)) * area, tiles[0] * tiles[1] * many * g[GROUPS], device
+    )
     target = partial if pieces == 1 else device.empty((many * pieces, depth, g[O]), x.dtype)
     grid = (*tiles, many * pieces * g[GROUPS])
     yield Part(code, grid, _gemm.THREADS, (x, along, target, *g, len(x), rows, pieces, length))
@@ -233,7 +238,9 @@ def max_pool2d_backward(
         rest, z = divide(rest, w)
         image, y = divide(rest, h)
         total = type(g[0])(0)
-        for i in range(max(0, (y + ph - (kh - 1) * dh + sh - 1) // sh), min(oh, (y + ph) // sh + 1)):
+        for i in range(
+            max(0, (y + ph - (kh - 1) * dh + sh - 1) // sh), min(oh, (y + ph) // sh + 1)
+        ):
             u = y + ph - i * sh
             if u % dh == 0:
                 for j in range(
@@ -263,7 +270,7 @@ def _unpool(kernel, args, device):
 
 def _each(code, arrays, geometry, size):
     blocks_now = min(GRID, -(-size // THREADS))
-    return Part(code, three(blocks_now), THREADS, (*arrays, *map(int, geometry), size))
+    return Part(code, three(blocks_now), THREADS, (*arrays, *map(int, numbers(geometry)), size))
 
 
 TWINS[cpu.max_pool2d], TWINS[cpu.max_pool2d_backward] = _pool, _unpool

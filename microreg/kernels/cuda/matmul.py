@@ -35,8 +35,7 @@ def product(form, each, vector):
         s, q = divide(z, splits)
         tile(
             offset(a, s * m * k), (a_line,), offset(b, s * k * n), (b_line,), bias,
-            offset(out, z * m * n), m, n, q * part, min(k, (q + 1) * part), block(0) * side,
-            block(1) * side, n, ending,
+            offset(out, z * m * n), m, n, q * part, min(k, (q + 1) * part), n, ending,
         )  # fmt: skip
 
     name = f"product_{form}_{side}{'_vector' if vector else ''}"

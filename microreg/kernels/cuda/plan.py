@@ -11,17 +11,20 @@ It is given pointers, the scalars and the sizes of the dimensions, and its name 
 are those of the kernel for the CPU. `parts` gives the launches for a kernel and its arguments.
 """
 
-import math
+import functools
+import hashlib
+from importlib import metadata
 from typing import NamedTuple
 
-import numpy as np
-
+from ...errors import DeviceError
 from .. import _cache
 from .._jit import FLOATS
-from .._spec import ELEMENT, Signature
+from .._spec import ELEMENT
 
+NAME = "microreg_kernel"  # of every kernel in its module
 THREADS = 256
 GRID = 1 << 20  # blocks at most where threads go on with what lies behind
+SCRATCH = 1 << 23  # numbers of scratch memory for all threads, if one needs no more
 ALIGNED = 16  # bytes: what vector loads need
 
 
@@ -34,13 +37,13 @@ class Code:
 
     def __init__(
         self, function, signature, walk="pointers", threads=THREADS, split=None, key="",
-        name=None, fewest=None, untouched=(), block=1, inner=(),
+        name=None, fewest=None, untouched=(), block=1, inner=(), scratch=False,
     ):  # fmt: skip
         self.name, self.function, self.walk = name or function.__name__, function, walk
         self.threads, self.split, self.key = threads, split, key
         self.bounds = (threads,) if fewest is None else (threads, fewest)
         self.untouched, self.block, self.inner = untouched, block, inner
-        skipped = sum(a.name == "scratch" for a in signature.arrays)
+        skipped = sum(a.name == "scratch" for a in signature.arrays) * (not scratch)
         self.arrays = signature.arrays[skipped:]
         self.scalars, self.reserved = signature.scalars, signature.reserved
         dims = [(name, i - skipped, axis) for name, i, axis in signature.dims if i >= skipped]
@@ -61,15 +64,41 @@ class Code:
 
     def ptx(self, dtype, cc):
         """The PTX for an element type and a compute capability: from disk, or compiled now."""
-        parts = self.name, self.key, self.walk, dtype.name, f"cc{cc[0]}{cc[1]}"
-        name = "-".join(filter(None, parts))
 
         def compile():
             from . import _lower  # numba-cuda: only when there is something to compile
 
             return _lower.ptx(self, dtype, cc).encode()
 
-        return _cache.text(f"{name}.ptx", compile).decode()
+        return _cache.text(f"{self._file(dtype, cc)}.ptx", compile).decode()
+
+    def cubin(self, dtype, cc):
+        """The machine code: from disk, or linked now, by the toolkit's linker and not by the
+        driver's, which may be older than the PTX."""
+
+        def link():
+            from . import _lower
+
+            return _lower.link(self.ptx(dtype, cc), cc)
+
+        return _cache.text(f"{self._file(dtype, cc)}.cubin", link)
+
+    def _file(self, dtype, cc):
+        """The name of a file for this code; the compiler's version is part of it."""
+        parts = self.name, self.key, self.walk, dtype.name, f"cc{cc[0]}{cc[1]}", _version()
+        return "-".join(filter(None, parts))
+
+
+@functools.cache
+def _version():
+    """The versions of what makes PTX and machine code, shortened."""
+    known = []
+    for name in ("numba-cuda", "nvidia-nvvm", "nvidia-nvjitlink"):
+        try:
+            known.append(metadata.version(name))
+        except metadata.PackageNotFoundError:  # from a toolkit that is no package
+            known.append("")
+    return hashlib.sha256(repr(known).encode()).hexdigest()[:8]
 
 
 class Part(NamedTuple):
@@ -118,33 +147,59 @@ def three(blocks):
 def parts(kernel, args, device):
     """What is launched on a device for a kernel of the CPU; without scratch memory among `args`."""
     made = TWINS.get(kernel) or TWINS.get(kernel.maker)
-    return made(kernel, args, device) if made else [_generic(kernel, args)]
+    found = made(kernel, args, device) if made else None
+    return [_generic(kernel, args, device)] if found is None else found
 
 
 _generics = {}
 
 
-def _generic(kernel, args):
+def _generic(kernel, args, device):
     """The kernel's own function, run by as many threads as there is work for."""
     walk = "tiles" if _elementwise(kernel) and _aligned(kernel, args) else _walk(kernel)
     code = _generics.get((kernel, walk))
     if code is None:
         _generics[kernel, walk] = code = generic(kernel, walk)
-    sizes = dict(zip(code.dims, code.measure(args), strict=True))
+    arrays = args if kernel.scratch is None else (_room(kernel, args, 0, device), *args)
+    sizes = dict(zip(code.dims, code.measure(arrays), strict=True))
     count = sizes.get(kernel.split, 1)
     units = {"once": 1, "tiles": -(-count // 4), "rows": count}.get(walk)
     units = kernel.blocks(sizes) if units is None else units
-    threads = 32 if units <= 32 else THREADS
-    return Part(code, three(min(GRID, max(1, -(-units // threads)))), threads, args)
+    threads = 32 if units <= 32 or kernel.scratch is not None else THREADS
+    grid = max(1, min(GRID, -(-units // threads)))
+    if kernel.scratch is not None:
+        grid = max(1, min(grid, SCRATCH // (threads * max(1, sizes["words"]))))
+        args = (_room(kernel, args, grid * threads, device), *args)
+    return Part(code, three(grid), threads, args)
+
+
+def numbers(array):
+    """Numbers by which a launch is planned, from where they can be read."""
+    host = getattr(array, "host", None)
+    return array if host is None else host
+
+
+def _room(kernel, args, threads, device):
+    """Scratch memory for so many threads."""
+    dtype = kernel.scratch_dtype(kernel.dtype(args))
+    return device.empty((threads, kernel.scratch([numbers(x) for x in args])), dtype)
+
+
+def missing(kernel):
+    """The error for a kernel that no GPU can run."""
+    return DeviceError(
+        f"{kernel.name}: expected arrays on the CPU, got arrays on cuda, for which this kernel has "
+        "no counterpart; move them with .cpu()"
+    )
 
 
 def generic(kernel, walk):
     if kernel.needs or kernel.split == "threads":
-        raise NotImplementedError(f"{kernel.name}: this kernel has no twin for a GPU")
+        raise missing(kernel)
     return Code(
-        kernel.function, kernel.signature, walk, name=kernel.name, split=kernel.split, key=kernel.key,
-        untouched=kernel.untouched, block=kernel.block,
-        inner=kernel.inner if walk == "blocks" else (),
+        kernel.function, kernel.signature, walk, name=kernel.name, split=kernel.split,
+        key=kernel.key, untouched=kernel.untouched, block=kernel.block,
+        inner=kernel.inner if walk == "blocks" else (), scratch=True,
     )  # fmt: skip
 
 
@@ -153,6 +208,8 @@ def _walk(kernel):
     if kernel.split is None:
         return "once"
     placed = set(kernel.signature.reserved) - {"start"}
+    if kernel.scratch is not None:  # a thread's number says which memory is its own
+        placed -= {"tid"}
     whole = placed or any("blocks" in a.dims for a in kernel.signature.arrays)
     return "blocks" if whole or "start" in kernel.signature.reserved else "rows"
 
@@ -160,7 +217,8 @@ def _walk(kernel):
 def _elementwise(kernel):
     """Whether the kernel treats entries of arrays with one axis one by one."""
     split = [a for a in kernel.signature.arrays if kernel.split in a.dims]
-    return _walk(kernel) == "rows" and all(a.dims == (kernel.split,) for a in split)
+    alone = kernel.scratch is None and _walk(kernel) == "rows"
+    return alone and all(a.dims == (kernel.split,) for a in split)
 
 
 def _aligned(kernel, args):

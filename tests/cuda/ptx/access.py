@@ -121,7 +121,9 @@ class Lanes:
         self.at = row, threads % WARP
         self.here = np.zeros((len(warps), WARP), bool)
         self.here[self.at] = True
-        asked = np.asarray(mask, np.uint64).reshape(-1, 1) >> np.arange(WARP, dtype=np.uint64) & np.uint64(1)
+        asked = np.asarray(mask, np.uint64).reshape(-1, 1) >> np.arange(
+            WARP, dtype=np.uint64
+        ) & np.uint64(1)
         asked = np.broadcast_to(asked.astype(bool), (len(threads), WARP))
         if (asked & ~self.here[row]).any():
             raise Fault("lanes", "a mask names lanes that are elsewhere")

@@ -36,13 +36,17 @@ def _map(names, function, floats=None):
 
 
 def _shift_left(x, amount, bits):
-    return np.where(amount >= bits, x.dtype.type(0), x << np.minimum(amount, bits - 1).astype(x.dtype))
+    return np.where(
+        amount >= bits, x.dtype.type(0), x << np.minimum(amount, bits - 1).astype(x.dtype)
+    )
 
 
 def _shift_right(x, amount, bits):
     if x.dtype.kind == "i":
         return x >> np.minimum(amount, bits - 1).astype(x.dtype)
-    return np.where(amount >= bits, x.dtype.type(0), x >> np.minimum(amount, bits - 1).astype(x.dtype))
+    return np.where(
+        amount >= bits, x.dtype.type(0), x >> np.minimum(amount, bits - 1).astype(x.dtype)
+    )
 
 
 def _quotient(a, b):
@@ -298,10 +302,14 @@ def _permute(registers, i):
     a, b, chosen = (registers.read(o, "u32") for o in i.operands[1:4])
 
     def run(selection):
-        both = np.asarray(a[selection], np.uint64) | (np.asarray(b[selection], np.uint64) << np.uint64(32))
+        both = np.asarray(a[selection], np.uint64) | (
+            np.asarray(b[selection], np.uint64) << np.uint64(32)
+        )
         how, out = np.asarray(chosen[selection], np.uint64), np.uint64(0)
         for k in range(4):
-            byte = both >> ((how >> np.uint64(4 * k) & np.uint64(7)) * np.uint64(8)) & np.uint64(255)
+            byte = both >> ((how >> np.uint64(4 * k) & np.uint64(7)) * np.uint64(8)) & np.uint64(
+                255
+            )
             sign = (how >> np.uint64(4 * k + 3)) & np.uint64(1)
             byte = np.where(sign, np.where(byte >> np.uint64(7), 255, 0).astype(np.uint64), byte)
             out = out | byte << np.uint64(8 * k)
@@ -328,6 +336,26 @@ def _extract(registers, i):
     return run
 
 
+@builder("bfi")
+def _insert(registers, i):
+    kind = _kinds(i)[-1]
+    put, a, b = (
+        registers.write(i.operands[0], kind),
+        *(registers.read(o, kind) for o in i.operands[1:3]),
+    )
+    start, count = (registers.read(o, "u32") for o in i.operands[3:5])
+    if not (isinstance(start, Constant) and isinstance(count, Constant)):
+        raise NotImplementedError("bfi with places in registers")
+    at = int(start.value)
+    dtype, mask = TYPES[kind].type, (1 << int(count.value)) - 1
+
+    def run(selection):
+        kept = b[selection] & ~dtype(mask << at)
+        put(selection, kept | (a[selection] & dtype(mask)) << dtype(at))
+
+    return run
+
+
 @builder("shf")
 def _funnel(registers, i):
     put = registers.write(i.operands[0], "b32")
@@ -338,7 +366,9 @@ def _funnel(registers, i):
         both = np.asarray(high[selection], np.uint64) << np.uint64(32) | low[selection]
         by = np.asarray(amount[selection], np.uint64)
         by = by & np.uint64(31) if "wrap" in i.op else np.minimum(by, np.uint64(32))
-        put(selection, (both << by >> np.uint64(32) if left else both >> by) & np.uint64(0xFFFFFFFF))
+        put(
+            selection, (both << by >> np.uint64(32) if left else both >> by) & np.uint64(0xFFFFFFFF)
+        )
 
     return run
 
@@ -357,7 +387,9 @@ def _count(registers, i):
         if i.op[0] == "brev":
             out = np.zeros_like(value)
             for k in range(bits):
-                out |= ((value >> value.dtype.type(k)) & value.dtype.type(1)) << value.dtype.type(bits - 1 - k)
+                out |= ((value >> value.dtype.type(k)) & value.dtype.type(1)) << value.dtype.type(
+                    bits - 1 - k
+                )
             put(selection, out)
             return
         top = np.zeros(value.shape, np.int64) - 1

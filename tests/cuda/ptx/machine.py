@@ -14,7 +14,9 @@ from .fault import Fault
 from .memory import Accesses, Shared
 from .registers import ALL, Registers
 
-SIDE_BY_SIDE = 1 << 13  # threads: enough to make NumPy's calls worthwhile, few enough for the caches
+SIDE_BY_SIDE = (
+    1 << 13
+)  # threads: enough to make NumPy's calls worthwhile, few enough for the caches
 WARP = 32
 CONTROL = ("bra", "ret", "exit", "bar", "barrier")
 SILENT = ("membar", "fence")
@@ -270,4 +272,6 @@ class Body:
             bad = look((at >> 2) + k, numbers, epoch)
             if bad.any() and size >= 4:
                 where = int(at[bad][0]) + 4 * k
-                raise Fault("race", f"thread {int(numbers[bad][0]) - 1} and another at byte {where}")
+                raise Fault(
+                    "race", f"thread {int(numbers[bad][0]) - 1} and another at byte {where}"
+                )

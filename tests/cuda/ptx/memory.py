@@ -47,8 +47,10 @@ class Accesses:
         w = self.words
         bad = self._clash(thread, w.writer[at], w.written[at], epoch)
         before, block = w.reader[at], self.block(thread)
-        several = np.where(self.block(before) == block, -1 - block, SEVERAL)
-        alone = (w.read[at] < epoch.launch) | (before == thread)
+        ours = self.block(before) == block
+        several = np.where(ours, -1 - block, SEVERAL)
+        forgotten = (w.read[at] < epoch.launch) | (ours & (w.read[at] < epoch.now))
+        alone = forgotten | (before == thread)
         w.reader[at] = now = np.where(alone, thread, several)
         w.read[at] = epoch.now
         others = w.reader[at] != now  # several read it in this very instruction
@@ -112,7 +114,7 @@ class Memory:
     def part(self, address, nbytes):
         """The bytes at an address, to be read or written from outside."""
         at = address - BASE
-        if nbytes and not (0 <= at and self.valid[at : at + nbytes].all()):
+        if nbytes and not (at >= 0 and self.valid[at : at + nbytes].all()):
             raise Fault("out of bounds", f"a copy of {nbytes} bytes at {address:#x}")
         return self.bytes[at : at + nbytes]
 

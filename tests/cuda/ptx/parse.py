@@ -6,7 +6,10 @@ Functions that a kernel calls are put in its place, so that a kernel is one list
 import re
 from typing import NamedTuple
 
-SIZES = {"pred": 1, **{f"{k}{n}": n // 8 for k in "bsuf" for n in (8, 16, 32, 64) if k + str(n) != "f8"}}
+SIZES = {
+    "pred": 1,
+    **{f"{k}{n}": n // 8 for k in "bsuf" for n in (8, 16, 32, 64) if k + str(n) != "f8"},
+}
 
 
 class Instruction(NamedTuple):
@@ -97,8 +100,12 @@ def _waiting(function, piece, line):
         function.labels[match.group(1)] = len(function.code)
         piece = piece[match.end() :].strip()
     braces = piece.strip("{} ") == "" and not held  # scopes of their own
-    function._held = "" if braces else f"{held} {piece}".strip().lstrip("{} ") if not held else (
-        f"{held} {piece}"
+    function._held = (
+        ""
+        if braces
+        else f"{held} {piece}".strip().lstrip("{} ")
+        if not held
+        else (f"{held} {piece}")
     )
     return None
 

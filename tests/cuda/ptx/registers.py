@@ -27,7 +27,7 @@ def immediate(text, dtype):
         bits = np.frombuffer(bytes.fromhex(text[2:])[::-1], kind)[0]
         return bits if dtype.kind == "f" else bits.view(BITS[dtype.itemsize])
     value = int(text.rstrip("U"), 0)
-    if dtype == bool:
+    if dtype.kind == "b":
         return np.bool_(value)
     if dtype.kind == "f":
         return dtype.type(value)
