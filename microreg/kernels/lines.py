@@ -168,28 +168,28 @@ def norm_slope(w, params, weight):
 @fast
 def _multiplier(squares, first, second, limit):
     """Halley's step from t = 0 for 1 / ||v / (1 + s t)|| = 1 / limit; Newton's where that fails."""
-    value = 1.0 / math.sqrt(squares) - 1.0 / limit
-    slope = first / squares**1.5
-    bend = -3.0 * (second * squares - first * first) / squares**2.5
+    norm = math.sqrt(squares)
+    value = 1.0 - norm / limit  # all three times the norm
+    slope = first / squares
+    bend = -3.0 * (second * squares - first * first) / (squares * squares)
     below = 2.0 * slope * slope - value * bend
     return -2.0 * value * slope / below if below > 0.0 else -value / slope
 
 
 @fast
-def _divide(v, s, t, out):
-    """out = v / (1 + s t); sums of out^2 and out^2 s / (1 + s t)."""
+def _divide(v, s, before, t):
+    """v <- v (1 + s before) / (1 + s t); sums of v^2 and v^2 s / (1 + s t)."""
     total, slope = 0.0, 0.0
-    one, near = v.dtype.type(1), v.dtype.type(t)
+    one, last, near = v.dtype.type(1), v.dtype.type(before), v.dtype.type(t)
     for start in range(0, v.size, SEGMENT):
         x, y = v[start : start + SEGMENT], s[start : start + SEGMENT]
-        result = out[start : start + SEGMENT]
         a, b = v.dtype.type(0), v.dtype.type(0)
         for i in range(x.size):
             k = one / (one + y[i] * near)
-            u = x[i] * k
-            result[i] = u
+            u = x[i] * ((one + y[i] * last) * k)
+            x[i] = u
             a += u * u
-            b += u * u * y[i] * k
+            b += u * u * (y[i] * k)
         total += float(a)
         slope += float(b)
     return total, slope
@@ -208,16 +208,14 @@ def limit_norm(v, s, params, weight, rest):
     squares, first, second = moments(v, s)
     if first == 0.0:  # no step, no move
         return
-    t = _multiplier(squares, first, second, limit)
-    out = rest[: v.size]
+    before, t = 0.0, _multiplier(squares, first, second, limit)
     for _ in range(NEWTON):
-        total, slope = _divide(v, s, t, out)
+        total, slope = _divide(v, s, before, t)
         excess = math.sqrt(total) / limit - 1.0
         if abs(excess) <= fine(v) or slope == 0.0:
             break
+        before = t
         t += total * excess / slope  # Newton on 1 / sqrt(total) = 1 / limit
-    for i in range(v.size):
-        v[i] = out[i]
 
 
 @fast
