@@ -19,8 +19,8 @@ class HardConcrete(Module):
 
         y = x z,   z as in `functional.hard_concrete`
 
-    Attach `penalties.L0(lam, beta, gamma, zeta)` to `log_alpha`: lam times the expected number of
-    gates that are not 0. A gate that is 0 in evaluation drops its unit for good.
+    Attach `penalties.L0(lam, beta, gamma, zeta)` to `log_alpha`, by its full name: lam times the
+    expected number of gates that are not 0. A gate that is 0 in evaluation drops its unit for good.
 
     Parameters
     ----------

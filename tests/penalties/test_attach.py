@@ -296,3 +296,18 @@ def test_a_recorded_step_with_penalties_in_the_loss_follows_them(change):
             mr.attach(layer, L1(0.3) if epoch else L2(0.7))
         for _ in range(2):
             assert float(step()) == pytest.approx(2 * penalties.number(layer), rel=1e-12)
+
+
+def test_a_recorded_step_with_a_penalty_in_the_loss_is_what_runs_op_by_op(finite, rng):
+    holder = nn.Module()
+    holder.weight = nn.Parameter(rng.normal(size=(5, 4)))
+    holder.weight.penalty = finite
+
+    def step():
+        loss = penalties.value(holder) * 3.0
+        return loss, mr.grad(loss, (holder.weight,))[0]
+
+    recorded = mr.compile(step)
+    for _ in range(2):
+        for got, want in zip(recorded(), step(), strict=True):
+            np.testing.assert_allclose(got.data, want.data, rtol=1e-12, atol=1e-15)
