@@ -9,6 +9,7 @@ import pytest
 import microreg as mr
 import microreg.nn.functional as F
 from microreg import nn, optim
+from microreg.analysis import dual
 from microreg.penalties import (
     L1,
     L2,
@@ -196,6 +197,21 @@ def test_the_objective_is_never_further_from_the_least_than_the_gap(penalty, los
         found = mr.certificate(model, data, loss)
         assert found.gap >= found.objective - least.objective - 1e-12
         assert found.gap < 100 * size or size == 1.0
+
+
+@pytest.mark.parametrize("size", [0.01, 1.0, 20.0])
+def test_what_the_dual_is_measured_at_lies_in_its_domain(size, rng):
+    z = size * rng.normal(size=(40, 3)) + np.array([size, 0.0, -size])  # the biases are off
+    for name, y in [
+        ("cross_entropy", rng.integers(0, 3, 40)),
+        ("binary_cross_entropy_with_logits", rng.integers(0, 2, (40, 3)).astype(float)),
+    ]:
+        p, _, targets = dual.LOSSES[name](z, y)
+        moved = dual._centred(p, targets, name)
+        assert moved.min() >= -1e-15 and moved.max() <= 1 + 1e-15
+        np.testing.assert_allclose((moved - targets).sum(axis=0), 0, atol=1e-12)
+        if name == "cross_entropy":
+            np.testing.assert_allclose(moved.sum(axis=1), 1, rtol=1e-12)
 
 
 @pytest.mark.parametrize(

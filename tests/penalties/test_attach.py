@@ -311,3 +311,21 @@ def test_a_recorded_step_with_a_penalty_in_the_loss_is_what_runs_op_by_op(finite
     for _ in range(2):
         for got, want in zip(recorded(), step(), strict=True):
             np.testing.assert_allclose(got.data, want.data, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("lam", "bound"), [(0.0, 3.0), (0.1, 7.5), (0.15, 30.0), (0.2, math.inf), (1.3, math.inf)]
+)
+def test_a_quadratic_lengthens_the_step_at_which_a_prox_is_single_valued(lam, bound):
+    parts = [L2(lam), MCP(0.3, 3.0)]  # as a whole convex from lam = 1 / 6 on
+    assert plan(parts).bound == pytest.approx(bound, rel=1e-12)
+    step = min(0.999 * bound, 100.0)
+    grid = np.linspace(-4, 4, 2001)
+    values = np.array([total(parts, np.array([u])) for u in grid])
+    for v in (-2.1, 0.3, 1.7):
+        w = combine.prox(parts, np.array([v]), step)
+        costs = (grid - v) ** 2 / 2 + step * values
+        assert (w[0] - v) ** 2 / 2 + step * total(parts, w) <= costs.min() + 1e-12
+    if bound < math.inf:
+        with pytest.raises(ValueError, match=r"L2 \+ MCP: its prox is single-valued only for"):
+            combine.prox(parts, np.array([1.0]), 1.001 * bound)
