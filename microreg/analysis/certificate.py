@@ -111,8 +111,8 @@ def certificate(model, data, loss=F.cross_entropy):
     loss : callable (output, target) -> scalar tensor, default cross_entropy
         A mean over rows; what `nn.ActivityPenalty` finds is added. The duality gap is known for
         `cross_entropy`, `mse_loss` and `binary_cross_entropy_with_logits` on one Linear whose
-        weight has convex penalties: any sum of L1, GroupLasso, NuclearNorm and NonNegative, or with
-        L2 or ElasticNet any that `attach` takes.
+        weight has convex penalties: any sum of L1, GroupLasso, NuclearNorm and NonNegative, one set
+        that is bounded, or with L2 or ElasticNet any that `attach` takes.
 
     Returns
     -------

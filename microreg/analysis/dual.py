@@ -19,10 +19,16 @@ from .. import nn
 from ..penalties import (
     L1,
     L2,
+    Box,
     ElasticNet,
     GroupLasso,
+    L1Ball,
+    L2Ball,
+    MaxNorm,
     NonNegative,
     NuclearNorm,
+    Simplex,
+    SpectralNorm,
     WeightDecay,
     plan,
 )
@@ -30,25 +36,23 @@ from ..penalties.combine import parts_of, prox, residual
 from ..penalties.group import ratio
 
 CONES = (L1, GroupLasso, NuclearNorm, NonNegative)  # Omega(t w) = t Omega(w): Omega* is 0 or inf
+SETS = {  # the largest sum of pull * w in a set: its conjugate
+    L1Ball: lambda s, pull: s.number("radius") * s.largest(np.abs(pull)).sum(),
+    L2Ball: lambda s, pull: s.number("limit") * s.norms(pull).sum(),
+    MaxNorm: lambda s, pull: s.number("limit") * s.norms(pull).sum(),
+    Simplex: lambda s, pull: s.number("total") * s.largest(pull).sum(),
+    SpectralNorm: lambda s, pull: s.number("limit") * np.linalg.norm(pull, "nuc"),
+    Box: lambda s, pull: np.where(pull > 0, pull * s.upper, pull * s.lower).sum(),
+}
 HALVINGS = 60
 
 
 def duality_gap(model, X, y, loss, objective):
     """(gap, None), or (None, why there is none)."""
-    layer = _linear(model)
-    name = getattr(loss, "__name__", type(loss).__name__)
-    if layer is None:
-        return None, "the model is not one Linear"
-    if name not in LOSSES or not _plain(loss):
-        return None, f"the conjugate of {name} is not known"
-    if layer.bias is not None and layer.bias.penalty is not None:
-        return None, "the bias is penalised"
-    parts = parts_of(layer.weight.penalty)
-    if not parts:
-        return None, "the weight has no penalty"
-    quadratic, rest = _split(parts)
-    if quadratic is None or (quadratic == 0 and not all(isinstance(p, CONES) for p in rest)):
-        return None, f"the conjugate of {' + '.join(type(p).__name__ for p in parts)} is not known"
+    layer, name = _linear(model), getattr(loss, "__name__", type(loss).__name__)
+    why = _obstacle(layer, loss, name)
+    if why is not None:
+        return None, why
     X = X.reshape(len(X), -1)
     z = X @ layer.weight.data.T + (0.0 if layer.bias is None else layer.bias.data)
     if y.shape != z.shape[: 1 if name in ROWS else 2] or (name in ROWS and y.min() < 0):
@@ -58,11 +62,46 @@ def duality_gap(model, X, y, loss, objective):
         domain = _centred(domain, targets, name)
     slopes = domain - targets
     units = len(z) if name in ROWS else z.size
-    pull = -(slopes.T @ X) / units
-    share = 1.0 if quadratic else _share(pull, rest)
-    above = _conjugate(pull, quadratic, rest) if quadratic else 0.0
+    share, above = _penalty(parts_of(layer.weight.penalty), -(slopes.T @ X) / units)
     least = -conjugate(share * slopes).sum() / units - above
     return max(objective - least, 0.0), None
+
+
+def _obstacle(layer, loss, name):
+    """Why there is no known dual, or None."""
+    if layer is None:
+        return "the model is not one Linear"
+    if name not in LOSSES or not _plain(loss):
+        return f"the conjugate of {name} is not known"
+    if layer.bias is not None and layer.bias.penalty is not None:
+        return "the bias is penalised"
+    parts = parts_of(layer.weight.penalty)
+    if not parts:
+        return "the weight has no penalty"
+    quadratic, rest = _split(parts)
+    if quadratic is None or not (quadratic or _is_cone(rest) or _is_bounded(rest)):
+        return f"the conjugate of {' + '.join(type(p).__name__ for p in parts)} is not known"
+    return None
+
+
+def _is_cone(parts):
+    return all(isinstance(part, CONES) for part in parts)
+
+
+def _is_bounded(parts):
+    one = parts[0]
+    ends = one.params() if isinstance(one, Box) else ()
+    return len(parts) == 1 and type(one) in SETS and bool(np.isfinite(ends).all())
+
+
+def _penalty(parts, pull):
+    """(the share of `pull` to take, Omega* there)."""
+    quadratic, rest = _split(parts)
+    if quadratic:
+        return 1.0, _conjugate(pull, quadratic, rest)
+    if _is_cone(rest):
+        return _share(pull, rest), 0.0
+    return 1.0, float(SETS[type(rest[0])](rest[0], pull))
 
 
 def _linear(model):

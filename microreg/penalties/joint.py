@@ -148,9 +148,17 @@ class LinePenalty(JointPenalty):
 
     def sums(self, w):
         """The sum over each group."""
+        return self._over(np.add, w)
+
+    def largest(self, w):
+        """The largest entry of each group."""
+        return self._over(np.maximum, w)
+
+    def _over(self, function, w):
+        """A function of two numbers over each group."""
         order, starts, _ = self.members(w.shape)
         flat = w.astype(np.float64, copy=False).reshape(-1)[order]
-        return np.add.reduceat(flat, starts) if len(starts) else np.zeros(0)
+        return function.reduceat(flat, starts) if len(starts) else np.zeros(0)
 
     def spread(self, per_group, shape):
         """A number for each group, repeated at its members."""

@@ -17,10 +17,14 @@ from microreg.penalties import (
     Box,
     ElasticNet,
     GroupLasso,
+    L1Ball,
+    L2Ball,
     MaxNorm,
     NonNegative,
     NuclearNorm,
+    Simplex,
     SparseGroupLasso,
+    SpectralNorm,
     TotalVariation,
     WeightDecay,
 )
@@ -169,6 +173,8 @@ PENALTIES = [
     *(L1(0.2), GroupLasso(0.1), SparseGroupLasso(0.2, 0.4), NuclearNorm(0.3)),
     *(L2(0.2), ElasticNet(0.3, 0.6), [L2(0.1), MaxNorm(0.9)], [L2(0.1), TotalVariation(0.2)]),
     *([L1(0.1), NonNegative()], [L1(0.1), L2(0.1), GroupLasso(0.1, "in")], [L2(0.2), Box(-1, 1)]),
+    *(L1Ball(0.8), L1Ball(0.9, groups="out"), L2Ball(0.7), MaxNorm(0.4), Simplex(1.3, groups="in")),
+    *(SpectralNorm(0.6), Box(-0.3, 0.4)),
 ]
 TASKS = {
     F.mse_loss: lambda y: y,
@@ -228,6 +234,8 @@ def test_what_the_dual_is_measured_at_lies_in_its_domain(size, rng):
         (linear(6, 3, MCP(0.1)), F.mse_loss, "the conjugate of MCP is not known"),
         (linear(6, 3, WeightDecay(0.1)), F.mse_loss, "the conjugate of WeightDecay"),
         (linear(6, 3, TotalVariation(0.1)), F.mse_loss, "the conjugate of TotalVariation"),
+        (linear(6, 3, [L1(0.1), MaxNorm(0.1)]), F.mse_loss, "the conjugate of L1 + MaxNorm"),
+        (linear(6, 3, Box(-1.0, np.inf)), F.mse_loss, "the conjugate of Box"),
         (mr.attach(nn.Linear(6, 3), {"bias": L1(0.1)}), F.mse_loss, "the bias is penalised"),
     ],
 )
