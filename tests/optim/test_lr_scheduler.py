@@ -207,6 +207,28 @@ def test_the_rate_counts_at_the_next_step():
     np.testing.assert_array_equal(p.data, -1.875)
 
 
+@pytest.mark.parametrize("kind", ["SGD", "Adam"])
+def test_rates_and_momenta_count_in_a_recorded_step(kind, torch):
+    """One that moves both at every step, beside torch's."""
+    start, found = np.array([0.3, -1.2, 2.0]), []
+    for m, schedules in ((mr, ours), (torch, torch.optim.lr_scheduler)):
+        p = m.nn.Parameter(m.tensor(start))
+        opt = getattr(m.optim, kind)([p], lr=0.1, **({"momentum": 0.9} if kind == "SGD" else {}))
+        scheduler = schedules.OneCycleLR(opt, 0.2, 40)
+
+        def step(p=p, opt=opt):
+            opt.zero_grad()
+            (p**4).sum().backward()
+            opt.step()
+
+        step = mr.compile(step) if m is mr else step
+        for _ in range(40):
+            step()
+            scheduler.step()
+        found.append(p.detach().numpy())
+    np.testing.assert_allclose(*found, rtol=1e-10)
+
+
 OPT = optimizer()
 
 
