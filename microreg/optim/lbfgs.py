@@ -3,7 +3,7 @@
 import numpy as np
 
 from .line_search import Point, strong_wolfe
-from .optimizer import Optimizer, check_number
+from .optimizer import Optimizer, check_closure, check_number
 
 CURVED = 1e-10  # a change of the gradient along a step of less than this tells nothing
 
@@ -73,8 +73,9 @@ class LBFGS(Optimizer):
     def options(self, group):
         return ()
 
-    def step(self, closure):
+    def step(self, closure=None):
         """Move up to max_iter times; returns the loss of the first call of closure."""
+        check_closure(self, closure)
         for slot in self._slots:
             slot.prepare()
             if slot.penalty is not None:

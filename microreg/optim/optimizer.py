@@ -217,6 +217,15 @@ def _as_parameters(optimizer, params):
     return params
 
 
+def check_closure(optimizer, closure):
+    """Raise unless there is a closure."""
+    if closure is None:
+        raise TypeError(
+            f"{type(optimizer).__name__}.step: expected a closure that clears the gradients, "
+            "computes the loss, goes backward and returns the loss; in fit use another optimizer"
+        )
+
+
 def check_number(optimizer, group, name, low=0.0, high=math.inf, above=False, below=False):
     """Raise unless group[name] is finite and in [low, high] (ends left out if above, below)."""
     value = group[name]

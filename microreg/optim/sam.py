@@ -1,7 +1,7 @@
 """Sharpness-aware minimization."""
 
 from ..grad_mode import no_grad
-from .optimizer import Optimizer, check_number
+from .optimizer import Optimizer, check_closure, check_number
 from .sgd import SGD
 
 
@@ -50,8 +50,9 @@ class SAM(Optimizer):
     def load_state_dict(self, state_dict):
         self.base_optimizer.load_state_dict(state_dict)
 
-    def step(self, closure):
+    def step(self, closure=None):
         """Step along the gradient of the worst place nearby; returns the loss at w."""
+        check_closure(self, closure)
         loss = closure()
         climbed = self._climb()
         closure()

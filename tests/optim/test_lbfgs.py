@@ -132,6 +132,8 @@ def test_the_closure_may_be_recorded(rng):
 
 def test_nonsense_is_refused():
     p = Parameter(np.ones(3))
+    with pytest.raises(TypeError, match="expected a closure"):
+        optim.LBFGS([p]).step()
     with pytest.raises(ValueError, match="line_search_fn='armijo'"):
         optim.LBFGS([p], line_search_fn="armijo")
     with pytest.raises(ValueError, match="one group"):

@@ -137,6 +137,8 @@ def test_a_recorded_step_is_the_same(base, options, rng):
 
 def test_nonsense_is_refused():
     p = Parameter(np.ones(3))
+    with pytest.raises(TypeError, match="expected a closure"):
+        optim.SAM([p], lr=0.1).step()
     with pytest.raises(ValueError, match=r"rho=-0\.1"):
         optim.SAM([p], rho=-0.1, lr=0.1)
     with pytest.raises(ValueError, match="rho=nan"):
