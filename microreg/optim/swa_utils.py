@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 
+from ..functional import where
 from ..grad_mode import no_grad
 from ..nn import Module
 from ..nn.batch_norm import _BatchNorm, _ChannelNorm
@@ -13,8 +14,8 @@ from .lr_scheduler import LRScheduler, each
 
 
 def get_swa_avg_fn():
-    """The mean so far: a + (w - a) / (n + 1), n the updates before."""
-    return lambda averaged, current, n: averaged + (current - averaged) / (n + 1)
+    """The mean so far: a + (w - a) / (n + 1), n the updates before, a tensor."""
+    return lambda averaged, current, n: averaged + (current - averaged) / (n + 1).to(current.dtype)
 
 
 def get_ema_avg_fn(decay=0.999):
@@ -57,7 +58,7 @@ class AveragedModel(Module):
     model : Module
     device : ignored
     avg_fn : callable (averaged, current, n) -> averaged, optional
-        For each parameter, n the updates before.
+        For each parameter, n the updates before, a tensor.
     multi_avg_fn : callable (averaged, current, n), optional
         The same in place for the lists of all parameters.
     use_buffers : bool, default False
@@ -94,11 +95,10 @@ class AveragedModel(Module):
             copied, given = (
                 [b for b in buffers if b.dtype.kind != "f"] for buffers in (copied, given)
             )
-        n = int(self.n_averaged)
-        if n:
-            self.update(averaged, current, n)
-        else:
-            copied, given = copied + averaged, given + current
+        n = self.n_averaged
+        self.update(averaged, current, n)
+        for mine, other in zip(averaged, current, strict=True):
+            mine.copy_(where(n == 0, other, mine))
         for mine, other in zip(copied, given, strict=True):
             mine.copy_(other)
         self.n_averaged.copy_(self.n_averaged + 1)

@@ -112,6 +112,30 @@ def test_an_average_is_saved_and_continued(rng):
         np.testing.assert_array_equal(a.data, b.data)
 
 
+def test_averages_within_a_recorded_step(rng):
+    found = []
+    data = rng.normal(size=(6, 4, 3))
+    for wrap in (mr.compile, lambda f: f):
+        mr.manual_seed(4)
+        model = network()
+        opt = optim.SGD(model.parameters(), lr=0.05)
+        averages = optim.SWA(model), optim.EMA(model, 0.7, use_buffers=True)
+
+        @wrap
+        def step(x, model=model, opt=opt, averages=averages):
+            opt.zero_grad()
+            (model(x) ** 2).sum().backward()
+            opt.step()
+            for average in averages:
+                average.update_parameters(model)
+
+        for x in data:
+            step(mr.tensor(x))
+        found.append([v.data.copy() for a in averages for v in a.state_dict().values()])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
 def test_an_average_of_what_an_optimizer_trains(rng):
     """The copy's memory is its own: training the model changes nothing in it."""
     model = network()
