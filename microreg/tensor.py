@@ -157,6 +157,8 @@ class Tensor(Methods, Value):
         """The one number in this tensor, as a Python number."""
         if self.data.size != 1:
             raise ShapeError(f"item: expected a single number, got shape {self.shape}")
+        if (recording := recorder()) is not None:  # it would be a constant from then on
+            recording.refuse("item")
         return self.data.item()
 
     def numpy(self):

@@ -240,7 +240,14 @@ def keeps(x, kept=[]):  # noqa: B006
     return kept[-1] + 0.0
 
 
-@pytest.mark.parametrize("function", [looks, chooses, converts, keeps])
+KNOWN = mr.tensor(3.0)
+
+
+def counts(x):
+    return x * KNOWN.item()
+
+
+@pytest.mark.parametrize("function", [looks, chooses, converts, keeps, counts])
 def test_what_cannot_be_recorded_runs_op_by_op(function):
     """One warning, which names the line; then the function itself."""
     step = mr.compile(function)
