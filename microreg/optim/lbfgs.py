@@ -103,7 +103,8 @@ class LBFGS(Optimizer):
                 break
             if group["line_search_fn"] is not None:
                 start = Point(0.0, loss, gradient, slope)
-                end, count = self._search(closure, start, memory, group["tolerance_change"])
+                limits = group["tolerance_change"], group["max_eval"] - evaluations
+                end, count = self._search(closure, start, memory, *limits)
                 memory.t, loss, gradient = end.t, end.loss, end.gradient
             else:
                 self._move(self._weights(), memory.t, d)
@@ -119,7 +120,7 @@ class LBFGS(Optimizer):
                 break
         return first
 
-    def _search(self, closure, start, memory, tolerance):
+    def _search(self, closure, start, memory, tolerance, tries):
         """The end of a move along memory.d by a line search, and how often closure was called."""
         weights, d = self._weights(), memory.d
 
@@ -128,7 +129,8 @@ class LBFGS(Optimizer):
             loss, gradient = float(closure()), self._gradient()
             return Point(t, loss, gradient, _dot(gradient, d))
 
-        found = strong_wolfe(evaluate, start, memory.t, np.abs(d).max(initial=0.0), tolerance)
+        largest = np.abs(d).max(initial=0.0)
+        found = strong_wolfe(evaluate, start, memory.t, largest, tolerance, tries)
         self._move(weights, found[0].t, d)
         return found
 

@@ -16,7 +16,6 @@ from typing import NamedTuple
 import numpy as np
 
 C1, C2 = 1e-4, 0.9
-TRIES = 25
 
 
 class Point(NamedTuple):
@@ -28,15 +27,16 @@ class Point(NamedTuple):
     slope: float
 
 
-def strong_wolfe(evaluate, start, t, largest, tolerance):
+def strong_wolfe(evaluate, start, t, largest, tolerance, tries):
     """(the Point to go to, evaluations made).
 
     `evaluate(t)` gives the Point at t; `start` is that at 0; t is tried first. The search ends when
-    the interval, times `largest`, the largest entry of d, is below `tolerance`.
+    the interval, times `largest`, the largest entry of d, is below `tolerance`, or after 1 + tries
+    evaluations.
     """
-    ends, count, found = _bracket(evaluate, start, t)
+    ends, count, found = _bracket(evaluate, start, t, tries)
     hesitated = False  # whether the last step came close to an end
-    while not found and count <= TRIES:
+    while not found and count <= tries:
         low, high = ends
         if abs(high.t - low.t) * largest < tolerance:
             break
@@ -55,10 +55,10 @@ def strong_wolfe(evaluate, start, t, largest, tolerance):
     return ends[0], count
 
 
-def _bracket(evaluate, start, t):
+def _bracket(evaluate, start, t, tries):
     """(low, high) around an acceptable step, low the better one; evaluations; whether low is it."""
     before, new, count = start, evaluate(t), 1
-    while count <= TRIES:
+    while count <= tries:
         if _too_high(new, start) or (count > 2 and new.loss >= before.loss):
             break
         if _is_flat(new, start):

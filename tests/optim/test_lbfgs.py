@@ -10,7 +10,7 @@ from microreg.nn import Parameter
 from microreg.penalties import L1
 
 OPTIONS = [
-    {},
+    {"max_iter": 10},
     {"lr": 0.3, "max_iter": 3},
     {"lr": 0.5, "history_size": 3, "max_iter": 4},
     {"max_iter": 9, "max_eval": 5, "tolerance_change": 1e-5},
@@ -45,7 +45,9 @@ def losses(m, model, opt, rng, steps):
 
 
 @over_options
-def test_follows_torch(options, torch):
+@pytest.mark.parametrize("seed", range(4))
+def test_follows_torch(options, seed, torch):
+    mr.manual_seed(seed)
     ours, theirs = network(mr), network(torch)
     theirs.load_state_dict({k: torch.tensor(v.numpy()) for k, v in ours.state_dict().items()})
     opt = optim.LBFGS(ours.parameters(), **options)
