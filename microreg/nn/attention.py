@@ -310,9 +310,15 @@ class TransformerEncoderLayer(Module):
 
 
 class TransformerEncoder(Module):
-    """Copies of a TransformerEncoderLayer one after the other, then a norm if one is given."""
+    """Copies of a TransformerEncoderLayer one after the other, then a norm if one is given.
 
-    def __init__(self, encoder_layer, num_layers, norm=None):
+    enable_nested_tensor and mask_check choose among PyTorch's ways to the same numbers; here there
+    is one.
+    """
+
+    def __init__(
+        self, encoder_layer, num_layers, norm=None, enable_nested_tensor=True, mask_check=True
+    ):
         super().__init__()
         _positive("TransformerEncoder", num_layers=num_layers)
         self.layers = ModuleList(copy.deepcopy(encoder_layer) for _ in range(num_layers))
