@@ -157,8 +157,7 @@ class Tensor(Methods, Value):
         """The one number in this tensor, as a Python number."""
         if self.data.size != 1:
             raise ShapeError(f"item: expected a single number, got shape {self.shape}")
-        if (recording := recorder()) is not None:  # it would be a constant from then on
-            recording.refuse("item")
+        _refuse_while_recording("item")
         return self.data.item()
 
     def numpy(self):
@@ -218,6 +217,7 @@ class Tensor(Methods, Value):
             raise ShapeError(
                 f"bool: expected a single number, got shape {self.shape}; use any() or all()"
             )
+        _refuse_while_recording("bool")
         return bool(self.data)
 
     def __format__(self, spec):
@@ -285,6 +285,12 @@ def grad(
             "returns None for them"
         )
     return tuple(found.get(id(x)) for x in inputs)
+
+
+def _refuse_while_recording(what):
+    """What Python sees of a tensor would be a constant of the recorded step from then on."""
+    if (recording := recorder()) is not None:
+        recording.refuse(what)
 
 
 Value.plain = Tensor

@@ -247,7 +247,11 @@ def counts(x):
     return x * KNOWN.item()
 
 
-@pytest.mark.parametrize("function", [looks, chooses, converts, keeps, counts])
+def begins(x):
+    return x * 2.0 if KNOWN else x
+
+
+@pytest.mark.parametrize("function", [looks, chooses, converts, keeps, counts, begins])
 def test_what_cannot_be_recorded_runs_op_by_op(function):
     """One warning, which names the line; then the function itself."""
     step = mr.compile(function)
