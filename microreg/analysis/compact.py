@@ -21,6 +21,7 @@ from ..training.data import dtype_of, inputs
 from . import cut
 from .parts import Select
 
+SECONDS = 0.05  # a network is timed for
 TOLERANCE = {np.dtype(np.float32): 1e-5, np.dtype(np.float64): 1e-12}
 
 
@@ -258,18 +259,20 @@ def _measure(model, small, example, drop_inputs, report):
         )
 
 
-def _timed(model, X, seconds=0.05):
+def _timed(model, X):
     """The outputs in evaluation mode and the least time that they took."""
     mode = model.training
     model.eval()
     try:
         with no_grad():
             X = Tensor(X)
-            out, best, end = model(X).data, np.inf, time.perf_counter() + seconds
-            while time.perf_counter() < end:
-                start = time.perf_counter()
+            out, best, now = model(X).data, np.inf, time.perf_counter()
+            end = now + SECONDS
+            while now < end or best == np.inf:
+                start = now
                 model(X)
-                best = min(best, time.perf_counter() - start)
+                now = time.perf_counter()
+                best = min(best, now - start)
     finally:
         model.train(mode)
     return out, best

@@ -1,5 +1,7 @@
 """A compacted network has the outputs of the network with zeros, and nothing that is not needed."""
 
+import importlib
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,13 @@ from microreg.analysis.compact import TOLERANCE
 from microreg.nn.utils import spectral_norm, weight_norm
 from microreg.nn.utils.parametrize import is_parametrized, register_parametrization
 
+compacting = importlib.import_module("microreg.analysis.compact")  # its name is the function's
 DTYPES = [np.float32, np.float64]
+
+
+@pytest.fixture(autouse=True)
+def timed_once(monkeypatch):
+    monkeypatch.setattr(compacting, "SECONDS", 0.0)
 
 
 def settle(model, rng):
