@@ -25,6 +25,7 @@ topk = method("topk")
 transpose = method("transpose")
 tril = method("tril")
 triu = method("triu")
+unbind = method("unbind")
 unsqueeze = method("unsqueeze")
 
 
@@ -56,17 +57,6 @@ def stack(tensors, dim=0):
         if x.shape != tensors[0].shape:
             raise ShapeError(f"stack: expected one shape, got {tensors[0].shape} and {x.shape}")
     return cat([x.unsqueeze(dim) for x in tensors], dim)
-
-
-def unbind(input, dim=0):
-    """The entries along an axis, as a tuple of tensors without it."""
-    x = a_tensor(input, "unbind")
-    if not -x.ndim <= dim < x.ndim:
-        raise ShapeError(f"unbind(dim={dim}): shape {x.shape} has no such axis")
-    moved = (
-        x if dim % x.ndim == 0 else x.permute(dim, *(i for i in range(x.ndim) if i != dim % x.ndim))
-    )
-    return Tensor.record(shape.unbind, (moved,), {})
 
 
 MODES = ("constant", "reflect", "replicate", "circular")

@@ -77,6 +77,14 @@ class Shapes:
             )
         return self.reshape(*self.shape[:at], 1, *self.shape[at:])
 
+    def unbind(self, dim=0):
+        """The entries along an axis, as a tuple of tensors without it."""
+        if not self.ndim:
+            raise ShapeError("unbind: expected at least one axis, got a single number")
+        at = axis(self, dim, "unbind")
+        order = at, *(i for i in range(self.ndim) if i != at)
+        return self.record(shape.unbind, (self.permute(order) if at else self,), {})
+
     def expand(self, *sizes):
         """Broadcast to `sizes`, -1 keeping a length."""
         sizes = unpacked(sizes)

@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pytest
 
 import microreg as mr
 
@@ -45,3 +46,20 @@ def test_a_recorded_step_gives_the_same(one_each):
         for a, b in zip(got, want, strict=True):
             close(a.data, b.data)
     assert [case.line.name] * len(told) == [name for name in REFUSED if name == case.line.name]
+
+
+def test_an_index_out_of_range_gives_nan():
+    """Where the numbers of the index are not at hand when the step is recorded."""
+    steps = {
+        "rows": lambda x, i: x[i],
+        "columns": lambda x, i: x[:, i].T,
+        "gathered": lambda x, i: x.gather(0, i.reshape(2, 1)),
+    }
+    x, inside, outside = mr.ones(3, 3), mr.tensor([0, 2]), mr.tensor([0, 3])
+    for function in steps.values():
+        step = mr.compile(function)
+        assert not np.isnan(step(x, inside).data).any()
+        out = step(x, outside).data
+        assert np.isnan(out[1]).all() and not np.isnan(out[0]).any()
+        with pytest.raises(IndexError):
+            function(x, outside)
