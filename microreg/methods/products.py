@@ -14,7 +14,8 @@ def matmul(self, other):
         b = a.record(constant, (np.asarray(operand(a, b)),), {})
     if not a.ndim or not b.ndim:
         raise ShapeError(f"matmul: expected at least one axis each, got {a.shape} and {b.shape}")
-    a, b = meet(a, b)
+    if a.data.dtype is not b.data.dtype:
+        a, b = meet(a, b)
     row, column = a.ndim == 1, b.ndim == 1
     left = a.unsqueeze(0) if row else a
     right = b.unsqueeze(1) if column else b
