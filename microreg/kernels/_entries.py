@@ -125,7 +125,7 @@ def _arguments(builder, target, kernel, kinds, row, start, count, index, tid, nt
         place = _word(builder, row, i)
         if spec.dims and spec.dims[0] == "blocks":
             place = builder.add(place, builder.mul(index, strides[0]))
-        elif spec.dims and spec.dims[0] == kernel.split:
+        elif spec.dims and spec.dims[0] == kernel.split != "threads":
             place = builder.add(place, builder.mul(start, strides[0]))
             shape[0] = count
         array = arrayobj.make_array(kind)(target, builder)
