@@ -97,7 +97,7 @@ def _places(index, who):
 
 def _chosen(key):
     """The axis, if a key is whole axes and behind them one vector of integers; else 0."""
-    last = key[-1]
+    last = key[-1] if key else None
     if not isinstance(last, np.ndarray) or last.ndim != 1 or last.dtype.kind not in "iu":
         return 0
     return len(key) - 1 if all(type(k) is slice and k == slice(None) for k in key[:-1]) else 0
@@ -109,4 +109,6 @@ def plain_key(key):
         return tuple(plain_key(k) for k in key)
     if hasattr(key, "record"):
         return key.data
-    return np.asarray(key) if isinstance(key, (list, range)) else key
+    if isinstance(key, (list, range)):
+        return np.asarray(key) if len(key) else np.zeros(0, np.int64)
+    return key
