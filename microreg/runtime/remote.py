@@ -16,7 +16,7 @@ _VIEWS = {"reshape", "transpose", "swapaxes", "squeeze", "view", "copy", "astype
 _VIEWS |= {"__getitem__", "__len__", "__new__", "__init__", "__getattribute__", "__setattr__"}
 _VIEWS |= {"__array_finalize__", "__class__", "__dir__", "__init_subclass__", "__subclasshook__"}
 _VIEWS |= {"__reduce__", "__reduce_ex__", "__setstate__", "__sizeof__", "__hash__", "__delattr__"}
-_VIEWS |= {"__array_priority__", "__class_getitem__", "__getstate__"}
+_VIEWS |= {"__array_priority__", "__class_getitem__", "__getstate__", "_set_dtype"}
 
 
 class Remote(np.ndarray):
