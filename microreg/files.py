@@ -14,6 +14,7 @@ import os
 import numpy as np
 
 from .errors import CheckpointError
+from .runtime.remote import on_cpu
 from .tensor import Tensor
 
 _DTYPES = {
@@ -92,7 +93,7 @@ def _flatten(obj, name, arrays, deep):
     if not deep:
         raise ValueError(f"save: {name!r} lies more than {_DEEP} deep, or contains itself")
     if isinstance(obj, (np.ndarray, Tensor)):
-        array = obj.detach().numpy() if isinstance(obj, Tensor) else obj
+        array = on_cpu(obj.data if isinstance(obj, Tensor) else obj)
         if array.dtype.newbyteorder("<") not in _CODES:
             raise TypeError(f"save: {name!r}: expected numbers or bools, got dtype {array.dtype}")
         while name in arrays or name in ("", "__metadata__"):

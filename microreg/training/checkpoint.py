@@ -9,6 +9,7 @@ import numpy as np
 from ..errors import CheckpointError
 from ..files import load, save
 from ..random import get_rng_state, set_rng_state
+from ..runtime.remote import on_cpu
 from ..tensor import Tensor
 
 FILE = "fit.safetensors"
@@ -141,4 +142,4 @@ class Checkpoint:
 
 
 def _bad(value: Tensor | None):
-    return value is not None and not np.isfinite(value.data).all()
+    return value is not None and not np.isfinite(on_cpu(value.data)).all()

@@ -110,7 +110,7 @@ def test_a_recorded_step_is_one_graph(gpu, monkeypatch):
     assert calls == 3 * ["copy", "copy", "graph", "copy"]
 
 
-def fitted(device, epochs=3):
+def fitted(device, epochs=3, **options):
     mr.manual_seed(0)
     model = normalized().to(device)
     mr.attach(model, {"0.weight": GroupLasso(1e-2, groups="in"), "4.weight": L1(1e-3)})
@@ -118,7 +118,7 @@ def fitted(device, epochs=3):
     X, y = rng.normal(size=(70, INPUTS)).astype(np.float32), rng.integers(0, 3, 70)
     history = mr.fit(
         model, (X, y), val=(X[:20], y[:20]), epochs=epochs, batch_size=16, progress=False,
-        optimizer=optim.AdamW(model.parameters(), lr=1e-2),
+        optimizer=optim.AdamW(model.parameters(), lr=1e-2), **options,
     )  # fmt: skip
     return model, history, mr.predict(model, X)
 
@@ -144,3 +144,11 @@ def test_dropout_draws_the_bits_of_the_cpu(gpu):
         masks.append(nn.functional.dropout(ones, 0.4).cpu().numpy() != 0)
     np.testing.assert_array_equal(*masks)
     assert 0.5 < masks[0].mean() < 0.7
+
+
+def test_fit_goes_on_from_its_folder(gpu, tmp_path):
+    want = fitted("cuda", 2)[0]
+    fitted("cuda", 1, checkpoint=tmp_path)
+    got = fitted("cuda", 2, checkpoint=tmp_path)[0]
+    for a, b in zip(want.parameters(), got.parameters(), strict=True):
+        np.testing.assert_array_equal(on_cpu(b.data), on_cpu(a.data))
