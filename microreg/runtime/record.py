@@ -147,7 +147,7 @@ class Recorder(Home):
     def note_tensors(self, inputs):
         """Remember which arrays tensors from outside held: later runs use the same."""
         for x in inputs:
-            data = getattr(x, "data", None)
+            data = x.data if hasattr(x, "record") else None  # an array's data is a buffer
             real = data.__class__ is np.ndarray or getattr(data, "home", self) is not self
             if real and isinstance(data, np.ndarray) and id(data) not in self.constants:
                 self.tensors.setdefault(id(x), (x, data))
