@@ -87,7 +87,11 @@ class _Watched:
 
     def _watch(self, rule):
         def watched(g, node):
-            found = rule(g, node)
+            before, _here.on = watching(), False  # the rule is looked at as a whole
+            try:
+                found = rule(g, node)
+            finally:
+                _here.on = before
             parts = found if isinstance(found, (tuple, list)) else (found,)
             kind = next(filter(None, map(_fault, parts)), None)
             if kind and not _fault(g):
