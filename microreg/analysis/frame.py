@@ -79,9 +79,10 @@ def _columns(path):
 
 
 def _refuse_missing(file, name, values):
-    missing = values != values if values.dtype.kind == "f" else np.equal(values, None)
     if values.dtype.kind == "O":
         missing = np.array([v is None or v != v for v in values])
+    else:
+        missing = values != values  # NaN and the date that is none
     rows = np.flatnonzero(missing)
     if len(rows):
         raise ValueError(
@@ -96,8 +97,9 @@ def _numbers(file, name, values):
     if values.dtype.kind not in "fiub":
         kinds = sorted({str(v) for v in values})
         shown = ", ".join(map(repr, kinds[:SHOWN])) + (", ..." if len(kinds) > SHOWN else "")
+        what = "dates" if values.dtype.kind == "M" else "text"
         raise ValueError(
-            f"{file}: column {name!r} holds text, {len(kinds)} kinds of it ({shown}), where a "
+            f"{file}: column {name!r} holds {what}, {len(kinds)} kinds of it ({shown}), where a "
             "number is expected; make a column of 0 and 1 for each kind, or drop it"
         )
     numbers = values.astype(np.float64)

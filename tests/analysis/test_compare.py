@@ -156,6 +156,14 @@ def test_a_table_that_will_not_do_is_explained(text, target, words, library, tmp
         frame.read(written(tmp_path, text), target)
 
 
+def test_dates_are_no_numbers(tmp_path):
+    pl = pytest.importorskip("polars")
+    days = np.arange("2026-01-01", "2026-01-05", dtype="datetime64[D]")
+    pl.DataFrame({"day": days, "y": [0, 1, 0, 1]}).write_parquet(tmp_path / "d.parquet")
+    with pytest.raises(ValueError, match="column 'day' holds dates, 4 kinds of it"):
+        frame.read(tmp_path / "d.parquet", "y")
+
+
 def test_files_that_are_not_tables_are_named(tmp_path):
     with pytest.raises(ValueError, match="expected a CSV or Parquet file, there is none"):
         frame.read(tmp_path / "no.csv", "y")

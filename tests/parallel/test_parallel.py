@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 MPIEXEC = Path(sys.executable).with_name("mpiexec")
 
 
-@pytest.mark.parametrize("how", ["loop", "fit"])
+@pytest.mark.parametrize("how", ["loop", "fit", "recorded"])
 def test_two_processes_are_one_process_with_all_rows(how):
     pytest.importorskip("mpi4py")
     if not MPIEXEC.exists():
