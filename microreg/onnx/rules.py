@@ -1,7 +1,7 @@
 """How ops become ONNX nodes: RULES[name](trace, operands, inputs, attrs, out) -> name.
 
 operands are what a node takes in the place of the op's inputs: a name, or the array or number
-itself. `out` is the result, of which shape and dtype are used. None sends the op to its reference.
+itself. `out` is the result, of which shape and dtype are used.
 """
 
 import math
@@ -144,15 +144,22 @@ def _conv(trace, operands, inputs, attrs, out):
 
 
 def _max_pool(trace, operands, inputs, attrs, out):
-    if attrs.get("ceil"):
-        return None
+    kernel, stride, padding, dilation = (
+        attrs[name] for name in ("kernel", "stride", "padding", "dilation")
+    )
+    ends = [  # as much as the last window takes, which is more than the padding in ceil_mode
+        max(0, (m - 1) * s + d * (k - 1) + 1 - n - p)
+        for m, s, d, k, n, p in zip(
+            out.shape[2:], stride, dilation, kernel, inputs[0].shape[2:], padding, strict=True
+        )
+    ]
     return trace.add(
         "MaxPool",
         operands[0],
-        kernel_shape=attrs["kernel"],
-        strides=attrs["stride"],
-        pads=(*attrs["padding"], *attrs["padding"]),
-        dilations=attrs["dilation"],
+        kernel_shape=kernel,
+        strides=stride,
+        pads=(*padding, *ends),
+        dilations=dilation,
     )
 
 

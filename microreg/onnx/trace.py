@@ -77,8 +77,6 @@ class Trace(Home):
         if op.saves:
             out = out[0]
         names = rule(self, [self.operand(x) for x in inputs], inputs, attrs, out)
-        if names is None:
-            return self._by_reference(op, inputs, attrs)
         if isinstance(out, tuple):
             return tuple(map(self.enter, out, names))
         made = self.enter(np.asarray(out), names)

@@ -29,6 +29,15 @@ class Residual(nn.Module):
         return self.second(h.reshape(len(x), 2, 3)).sum(1), h.amax(1)
 
 
+class SelfAttention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.attention = nn.MultiheadAttention(6, 2, batch_first=True)
+
+    def forward(self, x):
+        return self.attention(x, x, x)
+
+
 ROWS = [
     nn.Linear(6, 4), nn.Linear(6, 4, bias=False), nn.Identity(), nn.Dropout(0.3),
     nn.AlphaDropout(0.3), nn.DropPath(0.3), nn.GaussianNoise(0.3), nn.BatchNorm1d(6),
@@ -46,48 +55,28 @@ SEQUENCES = [
     nn.RNN(6, 5, batch_first=True), nn.LSTM(6, 5, 2, batch_first=True),
     nn.GRU(6, 5, batch_first=True, bidirectional=True), nn.LayerNormLSTM(6, 5, batch_first=True),
     nn.LayerNormGRU(6, 5, batch_first=True), nn.LayerNormRNN(6, 5, batch_first=True),
-    nn.Flatten(), nn.LayerNorm((7, 6)),
+    nn.Flatten(), nn.LayerNorm((7, 6)), nn.Conv1d(7, 5, 3, padding=1), nn.AvgPool1d(3, 2, 1),
+    nn.MaxPool1d(2), nn.AdaptiveAvgPool1d(4), nn.TransformerEncoderLayer(6, 2, 8, batch_first=True),
+    SelfAttention(),
 ]  # fmt: skip
 IMAGES = [
     nn.Conv2d(4, 5, 3), nn.Conv2d(4, 5, (3, 2), stride=2, padding=1, dilation=(1, 2), bias=False),
     nn.MaxPool2d(2), nn.MaxPool2d(3, 2, 1), nn.BatchNorm2d(4), nn.BatchRenorm2d(4),
     nn.GhostBatchNorm2d(4), nn.InstanceNorm2d(4), nn.GroupNorm(2, 4), nn.Dropout2d(0.3),
-    nn.Flatten(),
+    nn.Flatten(), nn.AvgPool2d(3, 2, 1), nn.AdaptiveAvgPool2d((4, 3)),
+    nn.MaxPool2d(3, 2, ceil_mode=True),
 ]  # fmt: skip
-LATER = {  # layers that came with their ops; those not there yet are left out
-    "Conv1d": lambda: (nn.Conv1d(7, 5, 3, padding=1), SEQUENCE),
-    "AvgPool1d": lambda: (nn.AvgPool1d(3, 2, 1), SEQUENCE),
-    "MaxPool1d": lambda: (nn.MaxPool1d(2), SEQUENCE),
-    "AdaptiveAvgPool1d": lambda: (nn.AdaptiveAvgPool1d(4), SEQUENCE),
-    "AvgPool2d": lambda: (nn.AvgPool2d(3, 2, 1), IMAGE),
-    "AdaptiveAvgPool2d": lambda: (nn.AdaptiveAvgPool2d((4, 3)), IMAGE),
-    "MultiheadAttention": lambda: (SelfAttention(), SEQUENCE),
-    "TransformerEncoderLayer": lambda: (
-        nn.TransformerEncoderLayer(6, 2, 8, batch_first=True), SEQUENCE
-    ),
-}  # fmt: skip
 NOT_EXPORTED = {  # they hold other layers, or are losses
     "Module", "ModuleDict", "ModuleList", "Parameter", "ParameterDict", "ParameterList",
     "TransformerEncoder", "Sequential", "Embedding", "DropConnect",
 }  # fmt: skip
 
 
-class SelfAttention(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.attention = nn.MultiheadAttention(6, 2, batch_first=True)
-
-    def forward(self, x):
-        return self.attention(x, x, x)
-
-
 def cases():
     shapes = (ROWS, ROW), (SEQUENCES, SEQUENCE), (IMAGES, IMAGE)
     yield from ((layer, shape) for layers, shape in shapes for layer in layers)
     dims = dict.fromkeys(("Softmax", "Softmin", "LogSoftmax"), (1,))
-    names = [name for name in ACTIVATIONS if hasattr(nn, name)]
-    yield from ((getattr(nn, name)(*dims.get(name, ())), ROW) for name in names)
-    yield from (make() for name, make in LATER.items() if hasattr(nn, name))
+    yield from ((getattr(nn, name)(*dims.get(name, ())), ROW) for name in ACTIVATIONS)
 
 
 CASES = list(cases())
@@ -224,6 +213,14 @@ FUNCTIONS = {
     "extremes": lambda x: mr.maximum(x, 0.2) + mr.minimum(x, x * 2.0) + x.clamp(-0.5, None),
     "compared": lambda x: mr.where((x < 0.3) == (x >= -1.0), x, -2.0),
     "reduced": lambda x: x.mean(1, keepdim=True) + x.var(1, keepdim=True) * x.sum(-1)[:, None],
+    "logsumexp": lambda x: x.logsumexp(1) + x.norm(dim=1) + x.prod(1) + x.std(1),
+    "more elementary": lambda x: x.expm1() + x.abs().log1p() + x.sin() * x.cosh() + x.erf(),
+    "rounded": lambda x: x.floor() + x.ceil() * 2.0 + x.round() * 3.0 + x.sign() + x % 0.7,
+    "logarithms": lambda x: (x.abs() + 1.0).log2() + (x.abs() + 1.0).log10() + x.square().rsqrt(),
+    "running": lambda x: x.cumsum(1),
+    "places": lambda x: x.argmax(1),
+    "gathered": lambda x: x.gather(1, (x[:, :2] > 0).long()),
+    "whole": lambda x: (x > 0) & (x < 1.0) | (x != x),
     "indexed": lambda x: x[:, [0, 3, -1]] * x[:, 2][:, None] + x[:, None, 1:4].squeeze(1),
     "backwards": lambda x: x[:, ::-2],
     "stacked": lambda x: F.stack([x, x * 2.0], 1).transpose(1, 2).flatten(1),
