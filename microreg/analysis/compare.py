@@ -90,20 +90,17 @@ def compare(
     X, y = pair((X, y), np.dtype(np.float32), "compare")
     if X.ndim != 2 or y.ndim != 1:
         raise ValueError(f"compare: expected X (n, d) and y (n,), got {X.shape} and {y.shape}")
+    if y.dtype.kind == "i" and not np.array_equal(np.unique(y), np.arange(y.max() + 1)):
+        raise ValueError(
+            f"compare: expected class numbers 0, 1, ... without a gap, got {np.unique(y)[:5]}; "
+            "np.unique(y, return_inverse=True)[1] makes them"
+        )
     chosen = _recipes(recipes)
     parts = _folds(y, folds, seed)
     tried = [(name, s) for name, recipe in chosen.items() for s in recipe.strengths]
     options = {"hidden": hidden, "epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed}
     runs = [
-        (
-            X,
-            y,
-            chosen[name],
-            strength,
-            np.flatnonzero(parts != k),
-            np.flatnonzero(parts == k),
-            options,
-        )
+        (X, y, chosen[name], strength, parts != k, options)
         for name, strength in tried
         for k in range(folds)
     ]
@@ -144,11 +141,12 @@ def _folds(y, folds, seed):
     return parts
 
 
-def one_fold(X, y, recipe, strength, rows, held, options):
-    """Train on some rows, measure on others; a dict of numbers and the curves."""
+def one_fold(X, y, recipe, strength, train, options):
+    """Train on the rows that `train` marks, measure on the others: numbers and curves."""
     before, start = get_rng_state(), time.perf_counter()
     manual_seed(options["seed"])
     try:
+        rows, held = np.flatnonzero(train), np.flatnonzero(~train)
         return _one_fold(X, y, recipe, strength, rows, held, options) | {
             "seconds": time.perf_counter() - start
         }

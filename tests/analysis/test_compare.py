@@ -53,7 +53,7 @@ def test_a_fold_is_what_fit_gives_by_hand(data):
     parts = _folds(y, 3, 0)
     rows, held = np.flatnonzero(parts != 1), np.flatnonzero(parts == 1)
     options = {"hidden": (6,), "epochs": 4, "batch_size": 32, "lr": 3e-3, "seed": 7}
-    got = one_fold(X.astype("f"), y, RECIPES["L1"], 0.01, rows, held, options)
+    got = one_fold(X.astype("f"), y, RECIPES["L1"], 0.01, parts != 1, options)
     mr.manual_seed(7)
     Z = ((X - X[rows].mean(0)) / X[rows].std(0)).astype(np.float32)
     model = nn.Sequential(nn.Linear(5, 6), nn.ReLU(), nn.Linear(6, 3))
@@ -100,6 +100,8 @@ def test_what_is_not_a_recipe_is_refused(data):
         mr.compare(*data, recipes=["L3"])
     with pytest.raises(ValueError, match=r"expected X \(n, d\) and y \(n,\)"):
         mr.compare(data[0][:, 0], data[1])
+    with pytest.raises(ValueError, match=r"expected class numbers 0, 1, ... without a gap, got"):
+        mr.compare(data[0], data[1] * 2 - 1)
 
 
 LIBRARIES = ["polars", "pandas"]
