@@ -7,6 +7,7 @@ author = "microreg authors"
 release = importlib.metadata.version("microreg")
 extensions = [
     "matplotlib.sphinxext.mathmpl",  # formulas as pictures: pages need nothing from elsewhere
+    "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
 ]
