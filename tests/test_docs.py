@@ -12,7 +12,9 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted(p for p in (ROOT / "docs").iterdir() if p.suffix in (".rst", ".md"))
 BLOCK = re.compile(r"^\.\. code-block:: python\n\n((?:   .*\n|\n)+)", re.MULTILINE)
 NEEDS = {"ecosystem": ["sklearn", "onnx", "onnxruntime"], "scale": ["joblib"]}
-WITH_CODE = {"tutorial", "concepts", "penalties", "kernels", "ecosystem", "scale", "design"}
+WITH_CODE = {
+    "tutorial", "concepts", "penalties", "kernels", "cuda", "ecosystem", "scale", "design",
+}  # fmt: skip
 
 
 def blocks(page):

@@ -63,7 +63,9 @@ def export(model, path, example=None, batch_axis=0):
             runs = [_run(model, [_rows(x, n, batch_axis) for x in inputs]) for n in ROWS]
     finally:
         model.train(mode)
-    names = {id(p.data): name for name, p in model.state_dict().items()}
+    names = {}
+    for name, p in model.state_dict().items():
+        names[id(p.data)] = names[id(runs[0].copies.get(id(p.data), (None, None))[1])] = name
     write(build(runs, names, batch_axis, OPSET, IR), path)
 
 
@@ -95,8 +97,9 @@ def _rows(x, n, axis):
 class Run:
     """What one run wrote down: nodes, and inputs and outputs as (name, shape, dtype)."""
 
-    def __init__(self, nodes, inputs, outputs):
-        self.nodes, self.inputs, self.outputs = nodes, inputs, outputs
+    def __init__(self, trace, inputs, outputs):
+        self.nodes, self.copies = trace.nodes, trace.copies
+        self.inputs, self.outputs = inputs, outputs
 
 
 def _run(model, inputs):
@@ -113,7 +116,7 @@ def _run(model, inputs):
             trace.nodes.append(Node("Identity", (trace.name_of(y.data),), name, {}))
             outputs.append((name, y.shape, y.dtype))
     described = [(n, x.shape, x.dtype) for n, x in zip(names, inputs, strict=True)]
-    return Run(trace.nodes, described, outputs)
+    return Run(trace, described, outputs)
 
 
 def _flat(value):

@@ -35,6 +35,7 @@ class Trace(Home):
     def __init__(self, rules):
         self.rules, self.nodes, self.known = rules, [], {}
         self.modules, self.constants = {}, {}  # that were called, and made, meanwhile
+        self.copies = {}  # id of an array on a device -> it, and its numbers here
 
     def enter(self, array, name):
         """An array of which only the name is known from here on."""
@@ -64,6 +65,7 @@ class Trace(Home):
 
     def apply(self, op, inputs, attrs):
         """The result of an op, the nodes being written down."""
+        inputs = tuple(map(self.here, inputs))
         keys = attrs.get("key")
         keys = keys if isinstance(keys, tuple) else (keys,)
         if not any(isinstance(x, Remote) for x in (*inputs, *attrs.values(), *keys)):
@@ -81,6 +83,15 @@ class Trace(Home):
             return tuple(map(self.enter, out, names))
         made = self.enter(np.asarray(out), names)
         return (made,) if op.saves else made
+
+    def here(self, x):
+        """A parameter on a device as an array of this computer."""
+        if not isinstance(x, Remote) or x.home is self:
+            return x
+        if id(x) not in self.copies:
+            with recording(None):
+                self.copies[id(x)] = x, Tensor.made(x, None).cpu().data
+        return self.copies[id(x)][1]
 
     def _by_reference(self, op, inputs, attrs):
         if op.reference is None:
