@@ -25,8 +25,11 @@ ARCHITECTURES = ((7, 5), (8, 0), (9, 0), (10, 0))
 _ACCESS = re.compile(r"\b(ld|st)\.(?:volatile\.)?(global|shared)\.(?:nc\.)?(?:v(\d)\.)?[busf](\d+)")
 
 
-IN_FLOAT64 = "beta", "normal", "group_lasso", "max_norm", "rms_norm", "tick_"  # in part
-HEAVY = "product_", "conv2d", "layer_norm_dx", "group_lasso"
+IN_FLOAT64 = (  # in part
+    "beta", "normal", "logistic", "group_lasso", "max_norm", "rms_norm", "tick_", "prod_rows",
+    "cumsum_rows", "sin_", "cos_", "tan_",
+)  # fmt: skip
+HEAVY = "product_", "conv2d", "layer_norm_dx", "prox_", "spectral_", "attention"
 # registers that let a multiprocessor, which has 65536, hold three blocks of 256 threads, or two
 MOST = {(4, False): 80, (4, True): 128, (8, False): 128, (8, True): 168}
 

@@ -19,6 +19,7 @@ WORKSPACE = {
     ("merge_sums", "partial"),
 }  # fmt: skip
 FOR_THE_CPU_ALONE = set()  # names of kernels that no GPU runs
+WITH_TABLES = {"sin_map", "cos_map", "tan_map"}  # of the compiler, which the machine does not hold
 
 
 def on_device(device, kernel, args):
@@ -42,7 +43,7 @@ def check(device, line, dtype, n):
     close(line.kernel, got, want)
 
 
-runs = [line for line in ENTRIES if line.kernel.name not in FOR_THE_CPU_ALONE]
+runs = [line for line in ENTRIES if line.kernel.name not in FOR_THE_CPU_ALONE | WITH_TABLES]
 
 
 @pytest.mark.parametrize("line", runs, ids=lambda line: line.name)

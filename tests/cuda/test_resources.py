@@ -32,9 +32,9 @@ def test_nothing_is_spilled(table):
 
 
 def test_arrays_of_a_thread_are_registers(table):
-    """But the digits of pi by which cosines of large numbers are reduced."""
+    """But the digits of pi by which sines of large numbers are reduced."""
     on_stack = {code.name for (code, _, _), found in table.items() if found.stack}
-    assert on_stack == {"normal", "beta"}
+    assert on_stack == {"sin_map", "cos_map", "tan_map"}
 
 
 def test_registers_leave_room_for_other_blocks(table):

@@ -14,7 +14,6 @@ SHARED = 3  # the address space of a block's memory
 for _function in (
     _native.fma,
     _native.polynomial,
-    _native.rint,
     _native.float_bits,
     _native.bits_float,
     _native.values,
@@ -33,6 +32,19 @@ def external(builder, name, result, *kinds):
     """A function that libNVVM knows, declared."""
     known = builder.module.globals.get(name)
     return known or ir.Function(builder.module, ir.FunctionType(result, kinds), name)
+
+
+@instruction(_native.rint)
+def _rint(typing, v):
+    def generate(context, builder, sig, args):
+        kind = args[0].type
+        name, letter = ("f32", "f") if kind == ir.FloatType() else ("f64", "d")
+        asm = ir.InlineAsm(
+            ir.FunctionType(kind, [kind]), f"cvt.rni.{name}.{name} $0, $1;", f"={letter},{letter}"
+        )
+        return builder.call(asm, args)
+
+    return v(v), generate
 
 
 def _extreme(name, function):
