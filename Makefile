@@ -30,6 +30,7 @@ install: $(STAMP) ## make .venv, with microreg (editable) and what demos and tes
 
 demo: $(STAMP) ## run the tour
 	MPLBACKEND=Agg $(PY) demos/demo.py $(ARGS)
+	MPLBACKEND=Agg $(PY) demos/lasso.py
 
 demos: $(STAMP) ## run every demo
 	set -e; for demo in demos/*.py; do MPLBACKEND=Agg $(PY) "$$demo"; done
