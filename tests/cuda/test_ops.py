@@ -9,7 +9,7 @@ from ..ops.conftest import CASES, Library
 
 TOLERANCE = {np.float32: 1e-4, np.float64: 1e-10}
 # ops whose results have shapes that depend on numbers, or whose indices are data: on the CPU
-FALLBACKS = {"index", "scatter"}
+FALLBACKS = {"index", "order", "scatter"}
 # it makes a tensor on the CPU; their kernels read tables that the machine does not hold
 PASSED_BY = {"attention constant bias", "sin", "cos", "tan"}
 # a case for each line, that of most axes; odd shapes are those of `test_kernels.py`
