@@ -69,8 +69,8 @@ def train(seed, norm=None, dropout=0.0, penalty=None, in_loss=None, callbacks=()
         epochs=EPOCHS, batch_size=20, callbacks=callbacks, progress=False,
     )  # fmt: skip
     seen, unseen = (100 * mr.evaluate(model, part)["accuracy"] for part in (data, test))
-    small = mr.compact(model)  # without the units that zeros have cut off
-    left = sum(m.out_features for m in small.modules() if isinstance(m, nn.Linear)) - 10
+    kept = mr.compact(model).modules()  # without the units that zeros have cut off
+    left = sum(m.out_features for m in kept if isinstance(m, nn.Linear)) - 10
     return (seen, unseen, 100 * history["zeros"][-1], left), history
 
 
@@ -100,9 +100,7 @@ def main():
     for name, seed in tqdm(runs, unit="run", disable=None):
         results.setdefault(name, []).append(train(seed, **RECIPES[name]))
     print(f"\nMLP, 2 x {HIDDEN} units, {ROWS} digits, {NOISE:.0%} random labels, {seeds} seeds\n")
-    print(
-        f"{'':15} {'train %':>8} {'test %':>13} {'gap':>6} {'exact zeros %':>14} {'units left':>11}"
-    )
+    print(f"{'':15} {'train %':>8} {'test %':>13} {'gap':>6} {'exact zeros %':>14}  units left")
     mean = {}
     for name, found in results.items():
         rows = np.array([row for row, _ in found])
