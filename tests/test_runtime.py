@@ -89,6 +89,21 @@ def test_every_thread_of_the_team_works(threads):
         np.testing.assert_array_equal(seen, [threads] * threads + [0])
 
 
+def test_after_a_slow_job_one_thread_works_alone_for_a_while(monkeypatch):
+    set_num_threads(2)
+    monkeypatch.setattr(cpu, "LATE", -1)
+    monkeypatch.setattr(cpu, "REST", 1e9)
+    counts = []
+    for share, rest in ((1e9, None), (-1.0, None), (-1.0, None), (-1.0, 0.0)):
+        monkeypatch.setattr(cpu, "SHARE", share)  # below 0 every job counts as a slow one
+        if rest is not None:
+            cpu._team._rest = rest  # the while is over
+        seen = np.zeros(3, np.int64)
+        launch(SIGN_IN, seen)
+        counts.append(int(seen[0]))
+    assert counts == [2, 2, 1, 2]
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("n", [1, 63, 64, 65, 1000, 4099])
 def test_a_program_gives_the_same_bits_for_any_number_of_threads(n, dtype, rng):

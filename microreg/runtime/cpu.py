@@ -12,6 +12,7 @@ import functools
 import os
 import struct
 import threading
+from time import perf_counter
 
 import numpy as np
 from numpy import ndarray
@@ -23,8 +24,10 @@ from .remote import home_of, homes
 
 CHECK = os.environ.get("MICROREG_DEBUG", "0") != "0"
 SPINS = 4000  # turns of a waiting loop before a thread gives its core away: about 40 us
-LATE = 50  # cores given away in one job that make it a slow one
-REST = 200  # jobs that one thread does alone after a slow one
+LATE = 50  # cores given away in one job below which nobody came late
+GIVEN = 4e-7  # seconds that giving a core away takes where nobody else wants it
+SHARE = 0.25  # of a job's time: waiting longer makes it a slow one
+REST = 0.02  # seconds for which one thread works alone after a slow job
 
 _probe = np.zeros(3)  # kernels read arrays where NumPy keeps them, see `kernels/_entries.py`
 _words = np.frombuffer(ctypes.string_at(id(_probe) + HEAD, 24), np.int64)
@@ -117,12 +120,12 @@ class Team:
         self.scratch = threading.local()
         self._lock = threading.Lock()
         self._control = None
-        self._rest = 0
+        self._rest = 0.0  # until when one thread works alone
 
     def run(self, table, steps, stop):
         """Run a table with every thread, or alone if the team is busy, resting or slow."""
-        if self._rest > 0 or not self._lock.acquire(blocking=False):
-            self._rest -= self._rest > 0
+        begun = perf_counter()
+        if begun < self._rest or not self._lock.acquire(blocking=False):
             _run_serial(table, steps, stop)
             return
         try:
@@ -140,8 +143,9 @@ class Team:
                     self._wake[i].release()
             row = _row(address(table), at, *table.shape, control.size)
             _entry(loop.run_team)(row, 0, self.threads)
-            if control[loop.LATE] > LATE * steps:
-                self._rest = REST
+            late = int(control[loop.LATE])
+            if late > LATE * steps and late * GIVEN > SHARE * (perf_counter() - begun):
+                self._rest = perf_counter() + REST
         finally:
             self._lock.release()
 
