@@ -151,7 +151,7 @@ from .functional import (
     where,
 )
 from .grad_mode import enable_grad, is_grad_enabled, no_grad
-from .gradcheck import gradcheck, proxcheck
+from .gradcheck import gradcheck, gradgradcheck, proxcheck
 from .penalties import attach
 from .random import get_rng_state, manual_seed, set_rng_state
 from .runtime import cuda, get_num_threads, set_num_threads
@@ -239,6 +239,7 @@ __all__ = [
     "get_rng_state",
     "grad",
     "gradcheck",
+    "gradgradcheck",
     "index_select",
     "int64",
     "is_grad_enabled",

@@ -120,6 +120,11 @@ def gradcheck(function, *inputs, loss=None, order=1, samples=200, rng=0, raise_e
     return report.raise_if_failed() if raise_exception else report
 
 
+def gradgradcheck(function, *inputs, **options):
+    """`gradcheck` with order=2, under PyTorch's name: the gradients of the gradients."""
+    return gradcheck(function, *inputs, order=2, **options)
+
+
 def _as_inputs(name, inputs):
     """Fresh leaves, with gradients where they are wanted."""
     made = [Tensor(as_array(x).copy()) for x in inputs]

@@ -54,6 +54,9 @@ def test_a_second_derivative_that_is_off_is_refused_at_order_two(second, rng):
     assert mr.gradcheck(op, x).ok
     with pytest.raises(GradcheckError, match=r"square: FAILED.*argument 0, entry \(\d, \d\)"):
         mr.gradcheck(op, x, order=2)
+    with pytest.raises(GradcheckError, match="square: FAILED"):
+        mr.gradgradcheck(op, x)
+    assert mr.gradgradcheck(square(2.0), x).ok
 
 
 @pytest.mark.parametrize("size", [1e-12, 1.0, 1e12])
