@@ -124,13 +124,13 @@ def _guarded(dtype, x):
     return dtype.type(x) if isinstance(x, float) else x
 
 
-def close(kernel, got, want):
-    """The results are the same up to rounding in the kernel's dtype."""
+def close(kernel, got, want, times=1):
+    """The results are the same up to rounding in the kernel's dtype, or so many times that."""
     coarse = kernel.dtype(got).type if kernel.typed is not None else np.float32
     for (spec, x), y in zip(arrays(kernel, got), want, strict=False):
         if spec.written and x.dtype.kind == "f":
             largest = np.abs(y[np.isfinite(y)]).max(initial=0.0)
-            tolerance = max(ROUNDING[coarse], ROUNDING[x.dtype.type])
+            tolerance = times * max(ROUNDING[coarse], ROUNDING[x.dtype.type])
             np.testing.assert_allclose(x, y, rtol=0, atol=tolerance * largest)
         elif spec.written:
             np.testing.assert_array_equal(x, y)
