@@ -29,7 +29,7 @@ IN_FLOAT64 = (  # in part
     "beta", "normal", "logistic", "group_lasso", "max_norm", "rms_norm", "tick_", "prod_rows",
     "cumsum_rows", "sin_", "cos_", "tan_",
 )  # fmt: skip
-HEAVY = "product_", "conv2d", "layer_norm_dx", "prox_", "spectral_", "attention"
+HEAVY = "product_", "conv2d", "layer_norm_dx", "prox_", "spectral_", "attention", "normal"
 # registers that let a multiprocessor, which has 65536, hold three blocks of 256 threads, or two
 MOST = {(4, False): 80, (4, True): 128, (8, False): 128, (8, True): 168}
 
