@@ -4,7 +4,21 @@ Each is an ordinary function here, which says what it means; in compiled kernels
 one or a few machine instructions in its place.
 """
 
+import functools
+
 import numpy as np
+
+
+def compiled_only(function):
+    """Declare what has no meaning in Python, such as threads that share memory."""
+
+    @functools.wraps(function)
+    def refuse(*args):
+        raise RuntimeError(
+            f"{function.__name__}: expected a call in compiled code, got one in Python"
+        )
+
+    return refuse
 
 
 def fma(a, b, c):
@@ -66,29 +80,29 @@ def flatten(array):
     return array.reshape(-1)
 
 
+@compiled_only
 def store(place, value):
     """Write the int64 at address `place`."""
-    raise NotImplementedError("only in compiled code")
 
 
+@compiled_only
 def load(place):
     """The int64 at address `place`, read atomically (acquire)."""
-    raise NotImplementedError("only in compiled code")
 
 
+@compiled_only
 def add(place, amount):
     """Atomically add to the int64 at address `place`; returns what it was."""
-    raise NotImplementedError("only in compiled code")
 
 
+@compiled_only
 def exchange(place, value):
     """Atomically replace the int64 at address `place`; returns what it was."""
-    raise NotImplementedError("only in compiled code")
 
 
+@compiled_only
 def call(entry, row, tid, nt):
     """Run the kernel whose entry is at address `entry` on the arguments at address `row`."""
-    raise NotImplementedError("only in compiled code")
 
 
 def invoke(kernel, arguments, tid, nt):
@@ -103,9 +117,9 @@ def invoke(kernel, arguments, tid, nt):
     kernel.function(*flat, *arguments[len(flat) :], tid, nt)
 
 
+@compiled_only
 def call_plain(function):
     """Call a C function without arguments."""
-    raise NotImplementedError("only in compiled code")
 
 
 def pause():

@@ -3,45 +3,7 @@
 python peer_microreg.py W1 --peer microreg --threads 1 --serve
 """
 
-import argparse
-import os
-import sys
-import time
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("workload", help="W1 to W5")
-    parser.add_argument("--peer", default="microreg", choices=["microreg", "eager"])
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--serve", action="store_true", help="answer commands; else run and print")
-    chosen = parser.parse_args()
-    os.environ["MICROREG_NUM_THREADS"] = str(chosen.threads)
-    if chosen.threads == 1 and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {int(os.environ.get("PEER_CPU", max(os.sched_getaffinity(0))))})
-    start = time.perf_counter()
-    training = Training(chosen.workload, chosen.peer)
-    training.run(3)
-    print("ready", round(time.perf_counter() - start, 3), flush=True)
-    for line in sys.stdin if chosen.serve else ["640", "640", "l", "q"]:
-        command = line.strip()
-        if command == "q":
-            break
-        print(answer(command, training, chosen), flush=True)
-
-
-def answer(command, training, chosen):
-    if command == "c":
-        check = Training(chosen.workload, chosen.peer, shuffle=False, dropout=0.0)
-        check.run(1)
-        first = check.loss
-        check.run(31)
-        return f"{first} {check.loss}"
-    if command == "l":
-        return training.loss
-    start = time.perf_counter()
-    training.run(int(command))
-    return (time.perf_counter() - start) / int(command) * 1e6
+from serve import serve
 
 
 class Training:
@@ -80,4 +42,8 @@ class Training:
 
 
 if __name__ == "__main__":
-    main()
+    serve(
+        __doc__,
+        ["microreg", "eager"],
+        lambda chosen, **options: Training(chosen.workload, chosen.peer, **options),
+    )

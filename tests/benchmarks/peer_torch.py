@@ -3,12 +3,10 @@
 python peer_torch.py W1 --peer eager --threads 1 --serve
 """
 
-import argparse
 import itertools
 import math
-import os
-import sys
-import time
+
+from serve import serve
 
 
 def networks(torch, nn):
@@ -104,39 +102,9 @@ class Training:
                     p.copy_(shrink(p, 1e-7))
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("workload", help="W1 to W5")
-    parser.add_argument("--peer", default="eager", choices=["eager", "compiled"])
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--serve", action="store_true", help="answer commands; else run and print")
-    chosen = parser.parse_args()
-    if chosen.threads == 1 and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {int(os.environ.get("PEER_CPU", max(os.sched_getaffinity(0))))})
-    start = time.perf_counter()
-    training = Training(chosen.workload, chosen.peer, chosen.threads)
-    training.run(3)
-    print("ready", round(time.perf_counter() - start, 3), flush=True)
-    for line in sys.stdin if chosen.serve else ["640", "640", "l", "q"]:
-        command = line.strip()
-        if command == "q":
-            break
-        print(answer(command, training, chosen), flush=True)
-
-
-def answer(command, training, chosen):
-    if command == "c":
-        check = Training(chosen.workload, "eager", chosen.threads, shuffle=False, dropout=0.0)
-        check.run(1)
-        first = float(check.loss)
-        check.run(31)
-        return f"{first} {float(check.loss)}"
-    if command == "l":
-        return float(training.loss)
-    start = time.perf_counter()
-    training.run(int(command))
-    return (time.perf_counter() - start) / int(command) * 1e6
-
-
 if __name__ == "__main__":
-    main()
+    serve(
+        __doc__,
+        ["eager", "compiled"],
+        lambda chosen, **options: Training(chosen.workload, chosen.peer, chosen.threads, **options),
+    )

@@ -7,7 +7,7 @@ import pytest
 
 import microreg as mr
 
-from . import table, table_elementwise, table_layers, table_tensors
+from . import table, table_elementwise, table_layers, table_tensors, table_windows
 
 ACTIVATIONS = [*table.ACTIVATIONS, *table_elementwise.ACTIVATIONS]
 TABLE = [
@@ -17,7 +17,7 @@ TABLE = [
     *table_elementwise.LOSSES,
     *table_tensors.REDUCTIONS,
     *table_tensors.PRODUCTS,
-    *table_tensors.WINDOWS,
+    *table_windows.WINDOWS,
     *table_tensors.SHAPES,
     *table_layers.MORE,
 ]
