@@ -3,6 +3,7 @@
 import gc
 import resource
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ import pytest
 import microreg as mr
 import microreg.nn.functional as F
 from microreg import nn, optim
+from microreg.capture import CompiledStep
 from microreg.errors import CaptureError
 from microreg.penalties import L1, L2
+from microreg.runtime.record import Recorder
 
 from .steps import CLASSES, INPUTS, ROWS, Trained, loss_of
 
@@ -365,3 +368,24 @@ def test_losses_with_their_options():
 
     found = mr.compile(step)(mr.tensor(x), mr.tensor(y))
     assert float(found) == pytest.approx(float(step(mr.tensor(x), mr.tensor(y))), rel=1e-12)
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_nothing_of_a_recording_stays_but_its_program(twice):
+    trained = Trained()
+    step = CompiledStep(trained.step, twice=twice)
+    before = {id(x) for x in gc.get_objects() if isinstance(x, Recorder)}
+    trained.losses(step, 4)
+    gc.collect()
+    recorders = [x for x in gc.get_objects() if isinstance(x, Recorder) and id(x) not in before]
+    assert not any(recorder.memory or recorder.launches for recorder in recorders)
+
+
+def test_a_recording_that_another_replaces_goes():
+    trained = Trained()
+    step = mr.compile(trained.step)
+    trained.losses(step, 1)  # no gradients are there yet
+    first = weakref.ref(step.last)
+    trained.losses(step, 3)
+    gc.collect()
+    assert first() is None
