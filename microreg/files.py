@@ -53,7 +53,7 @@ def save(obj, path):
     """
     arrays = {}
     tree = _flatten(obj, "", arrays, _DEEP)
-    _replace(os.path.realpath(os.fspath(path)), _written(tree, arrays))
+    put(path, _written(tree, arrays))
 
 
 def load(path, verify=True):
@@ -209,8 +209,14 @@ def _restored(tree, arrays):
     return {"array": np.asarray, "tensor": Tensor}[kind](arrays[value])
 
 
-def _replace(path, pieces):
+def put(path, pieces):
     """Put a file with this content at path, at once, when it is safe on the disk."""
+    given, path = os.fspath(path), os.path.realpath(os.fspath(path))
+    folder = os.path.dirname(path)
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(
+            f"writing {given!r}: expected an existing folder, got {folder!r}; create it first"
+        )
     temporary = path + ".tmp"
     file = _sole_writer(temporary)
     try:
@@ -229,11 +235,11 @@ def _replace(path, pieces):
             os.unlink(temporary)
         raise
     if os.name == "posix":
-        folder = os.open(os.path.dirname(path), os.O_RDONLY)
+        opened = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(folder)  # the new name is on the disk, too
+            os.fsync(opened)  # the new name is on the disk, too
         finally:
-            os.close(folder)
+            os.close(opened)
 
 
 def _sole_writer(path):

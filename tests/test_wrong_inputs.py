@@ -81,6 +81,12 @@ LAYERS = [
     ("lstm, features", lambda: nn.LSTM(3, 2)(mr.ones(5, 2, 4)), ShapeError, "(5, 2, 4)"),
     ("sequential, no module", lambda: nn.Sequential(nn.ReLU(), 3), TypeError, "int"),
     ("module without super().__init__", lambda: Forgot(), AttributeError, "super().__init__()"),
+    (
+        "save into no folder",
+        lambda: mr.save({}, "no such folder/a.safetensors"),
+        FileNotFoundError,
+        "writing 'no such folder/a.safetensors': expected an existing folder",
+    ),
     ("module without forward", lambda: nn.Module()(X), NotImplementedError, "forward"),
     (
         "parameter replaced by numbers",

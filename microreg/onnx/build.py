@@ -1,8 +1,6 @@
 """From the nodes of two runs to an ONNX model. onnx is imported here alone."""
 
-import os
 from itertools import zip_longest
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -138,14 +136,3 @@ def _described(lists):
         ]
         found.append(helper.make_tensor_value_info(name, TYPES[dtype], shape))
     return found
-
-
-def write(model, path):
-    """The file, in place at once."""
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(model.SerializeToString())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .. import nn
+from ..files import put
 from ..grad_mode import no_grad
 from ..runtime.remote import Remote, recording
 from ..tensor import Tensor
@@ -46,7 +47,7 @@ def export(model, path, example=None, batch_axis=0):
         import onnx  # noqa: F401
     except ImportError:
         raise ImportError("onnx.export: needs onnx; pip install 'microreg[onnx]'") from None
-    from .build import build, write
+    from .build import build
 
     inputs = _inputs(model, example)
     mode = model.training
@@ -66,7 +67,7 @@ def export(model, path, example=None, batch_axis=0):
     names = {}
     for name, p in model.state_dict().items():
         names[id(p.data)] = names[id(runs[0].copies.get(id(p.data), (None, None))[1])] = name
-    write(build(runs, names, batch_axis, OPSET, IR), path)
+    put(path, [build(runs, names, batch_axis, OPSET, IR).SerializeToString()])
 
 
 def _inputs(model, example):
